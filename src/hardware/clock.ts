@@ -12,14 +12,14 @@ export interface Random {
   nextU32(): number;
 }
 
-const originMs = performance.timeOrigin;
+// CLOCK_MONOTONIC is one clock for all threads and processes of a machine; performance.now() is the cheap way to read it,
+// once its own origin is known.
+const originMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
-/** The real clock. `performance.timeOrigin` differs between threads of a process; adding it makes them agree. */
+/** The real clock: comparable between all threads and processes of this machine. */
 export const realClock: Clock = {
-  nowNs: () => (originMs - EPOCH_MS + performance.now()) * 1e6,
+  nowNs: () => (originMs + performance.now()) * 1e6,
 };
-/** Subtracted so that a nanosecond count stays well inside 2^53: 2026-01-01T00:00:00Z. */
-const EPOCH_MS = 1767225600000;
 
 /** A small seeded generator (mulberry32): good enough for jitter and test data, never for secrets. */
 export function seededRandom(seed: number): Random {
