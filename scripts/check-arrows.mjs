@@ -20,7 +20,17 @@ const MAY_IMPORT = {
   plugin: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration'],
   simulation: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin'],
   control: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin'],
-  cli: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin', 'simulation', 'control'],
+  cli: [
+    'hardware',
+    'guest',
+    'machine',
+    'hypervisor',
+    'measure',
+    'migration',
+    'plugin',
+    'simulation',
+    'control',
+  ],
 };
 
 function* sources(folder) {
@@ -31,7 +41,8 @@ function* sources(folder) {
   }
 }
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)\s*import\s*'([^']+)'/g;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)\s*import\s*'([^']+)'/g;
 const problems = [];
 
 function checkSource(path) {
@@ -57,7 +68,9 @@ function checkPlugin(path) {
   for (const match of readFileSync(path, 'utf8').matchAll(IMPORT)) {
     const target = match[1] ?? match[2] ?? match[3];
     const inside = target.startsWith('.') && !relative(home, resolve(dirname(path), target)).startsWith('..');
-    const outsider = target.startsWith('.') ? !inside : /^srvm(\/|$)/.test(target) && target !== 'srvm/plugin';
+    const outsider = target.startsWith('.')
+      ? !inside
+      : /^srvm(\/|$)/.test(target) && target !== 'srvm/plugin';
     if (outsider) problems.push(`${relative(root, path)}: a plugin may not import ${target}`);
   }
 }

@@ -11,7 +11,9 @@ function run(command, args, what) {
   const started = Date.now();
   const done = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
   if (done.error || done.status !== 0) {
-    console.error(`srvm: ${what} failed${done.error ? `: ${done.error.message}` : ` (exit status ${done.status})`}`);
+    console.error(
+      `srvm: ${what} failed${done.error ? `: ${done.error.message}` : ` (exit status ${done.status})`}`,
+    );
     process.exit(1);
   }
   console.error(`srvm: ${what}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
@@ -25,9 +27,16 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 /** npm writes this file last: it stands for "the lock file's packages are installed". */
 const installed = join(root, 'node_modules/.package-lock.json');
-if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(join(root, 'package-lock.json')).mtimeMs) {
+if (
+  !existsSync(installed) ||
+  statSync(installed).mtimeMs < statSync(join(root, 'package-lock.json')).mtimeMs
+) {
   run('npm', ['ci', '--no-audit', '--no-fund'], 'npm ci');
 }
 const tsc = JSON.parse(readFileSync(join(root, 'node_modules/typescript/package.json'), 'utf8')).bin.tsc;
-run(process.execPath, [join(root, 'node_modules/typescript', tsc), '-p', join(root, 'tsconfig.json')], 'compile');
+run(
+  process.execPath,
+  [join(root, 'node_modules/typescript', tsc), '-p', join(root, 'tsconfig.json')],
+  'compile',
+);
 run(process.execPath, [join(root, 'guest-images/build.mjs')], 'guest images');
