@@ -19,6 +19,7 @@ export const VECTORS_PER_VF = 3;
 /** Words a function's 4 KiB configuration space takes. */
 export const CONFIG_WORDS = 1024;
 
+const CONTROL_WORDS = 64;
 const FUNCTIONS = POOL_COUNT; // VFs 0..62 and, last, the PF
 const REGS_WORDS = PF_BAR0_BYTES / 4;
 
@@ -38,7 +39,11 @@ export const REGION = {
   /** Per function 16 words of interrupt moderation: 3 doubles "next message allowed at, ns" (8-byte aligned), then flags. */
   moderation: REGS_WORDS + QUEUE_COUNT * 8 + FUNCTIONS * 13 + FUNCTIONS * CONFIG_WORDS + FUNCTIONS,
   /** Engine control, see CONTROL. */
-  control: REGS_WORDS + QUEUE_COUNT * 8 + FUNCTIONS * 13 + FUNCTIONS * CONFIG_WORDS + FUNCTIONS + FUNCTIONS * 16,
+  control:
+    REGS_WORDS + QUEUE_COUNT * 8 + FUNCTIONS * 13 + FUNCTIONS * CONFIG_WORDS + FUNCTIONS + FUNCTIONS * 16,
+  /** RTTBCNRC of every absolute Tx queue (the register itself is a window selected by RTTDQSEL). */
+  txRate:
+    REGS_WORDS + QUEUE_COUNT * 8 + FUNCTIONS * 13 + FUNCTIONS * CONFIG_WORDS + FUNCTIONS * 17 + CONTROL_WORDS,
 } as const;
 
 /** Words of the control region. */
@@ -58,8 +63,29 @@ export const CONTROL = {
   vfCount: 6,
   /** Incremented by the engine at the end of every step in which it did something (statistics only). */
   steps: 7,
+  /** 4 words, one bit per absolute queue: Rx / Tx really enabled, as the engine acknowledged it. */
+  rxActive: 16,
+  txActive: 20,
+  /** 1 while an engine is attached: it acknowledges ENABLE. While 0, whoever writes ENABLE applies it at once. */
+  engineRunning: 24,
+  /** Incremented by every write to a filter or switch register: an engine that caches decoded filters rebuilds them. */
+  filterVersion: 25,
+  /** Non-zero: some queue's ENABLE request waits, call settleQueues() (queue-state.ts) at a packet boundary. */
+  queueRequests: 26,
+  /** 2 words, one bit per function: some vector of it waits for its EITR interval. */
+  moderationFunctions: 28,
+  /** 4 words each, one bit per absolute queue: ENABLE was written since the engine last looked. */
+  rxRequested: 32,
+  txRequested: 36,
+  /** ... and went to 0 in between, however short: the engine must drop what it holds of the queue. */
+  rxStopped: 40,
+  txStopped: 44,
+  /** ... and the head was set to 0 before the engine acknowledged the stop: settleQueues() stores it. */
+  rxHeadZeroed: 48,
+  txHeadZeroed: 52,
+  /** 4 words, one bit per absolute Rx queue: drop enable, as set through QDE. */
+  queueDrop: 56,
 } as const;
-const CONTROL_WORDS = 64;
 
 export interface NicHandle {
   readonly sab: SharedArrayBuffer;
@@ -88,4 +114,4 @@ export class NicShared {
 }
 
 /** Bytes of the shared memory of a card. */
-export const NIC_SHARED_BYTES = (REGION.control + CONTROL_WORDS) * 4;
+export const NIC_SHARED_BYTES = (REGION.txRate + QUEUE_COUNT) * 4;
