@@ -26,7 +26,9 @@ export function benchCommand(): Command {
       }
       const results: { benchmark: string; what: string; rows: BenchRow[] }[] = [];
       for (const one of name === undefined ? names : [name]) {
-        const module = (await import(pathToFileURL(join(folder, one + SUFFIX)).href)) as { benchmark: Benchmark };
+        const module = (await import(pathToFileURL(join(folder, one + SUFFIX)).href)) as {
+          benchmark: Benchmark;
+        };
         if (!options.json) process.stdout.write(`\n${one}: ${module.benchmark.what}\n`);
         const rows = await module.benchmark.run();
         results.push({ benchmark: one, what: module.benchmark.what, rows });

@@ -1,11 +1,11 @@
 /** `srvm switch`: a learning switch with any number of ports, until it is interrupted. */
 import { Command } from 'commander';
+import { realClock } from '../hardware/clock.js';
 import { LearningSwitch } from '../hardware/wire/learning-switch.js';
 import { openWire } from '../hardware/wire/open.js';
 import { runSwitch } from '../hardware/wire/switch-loop.js';
 import { OptionError } from './options.js';
 import { repeatable } from './output.js';
-import { realClock } from '../hardware/clock.js';
 
 interface SwitchOptions {
   readonly name: string;
@@ -21,18 +21,31 @@ export function asServerSpec(spec: string): string {
 export function switchCommand(): Command {
   return new Command('switch')
     .description('a learning switch between VMMs, peers and QEMU')
-    .requiredOption('--port <wire>', 'a port: unix:PATH, tcp:HOST:PORT,server or udp:HOST:PORT (repeatable)', repeatable, [])
+    .requiredOption(
+      '--port <wire>',
+      'a port: unix:PATH, tcp:HOST:PORT,server or udp:HOST:PORT (repeatable)',
+      repeatable,
+      [],
+    )
     .option('--name <name>', 'what to call it', 'switch')
     .option('--pcap <file>', 'record the first port as pcapng')
-    .addHelpText('after', '\nExample:\n  srvm switch --name tor --port unix:p0.sock --port unix:p1.sock --port udp:127.0.0.1:9000')
+    .addHelpText(
+      'after',
+      '\nExample:\n  srvm switch --name tor --port unix:p0.sock --port unix:p1.sock --port udp:127.0.0.1:9000',
+    )
     .action(async (options: SwitchOptions) => {
       if (options.port.length < 1) throw new OptionError('--port: a switch needs at least one port');
       const fabric = new LearningSwitch({ clock: realClock });
       for (const [index, spec] of options.port.entries()) {
         const server = asServerSpec(spec);
-        fabric.addPort(spec, openWire(index === 0 && options.pcap ? `pcap:${options.pcap},${server}` : server));
+        fabric.addPort(
+          spec,
+          openWire(index === 0 && options.pcap ? `pcap:${options.pcap},${server}` : server),
+        );
       }
-      process.stderr.write(`srvm: switch '${options.name}' has ${options.port.length} port(s): ${options.port.join(' ')}\n`);
+      process.stderr.write(
+        `srvm: switch '${options.name}' has ${options.port.length} port(s): ${options.port.join(' ')}\n`,
+      );
       const loop = runSwitch(fabric);
       await new Promise<void>((resolve) => {
         process.once('SIGINT', () => resolve());

@@ -23,7 +23,11 @@ export interface Benchmark {
 }
 
 /** Median, minimum and maximum of at least one sample. */
-export function rowOf(what: string, samples: readonly number[], reach?: { atLeast?: number; atMost?: number }): BenchRow {
+export function rowOf(
+  what: string,
+  samples: readonly number[],
+  reach?: { atLeast?: number; atMost?: number },
+): BenchRow {
   const sorted = [...samples].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
@@ -31,6 +35,7 @@ export function rowOf(what: string, samples: readonly number[], reach?: { atLeas
   if (reach?.atLeast !== undefined) {
     return { ...base, reach: `>= ${reach.atLeast}`, reached: median >= reach.atLeast };
   }
-  if (reach?.atMost !== undefined) return { ...base, reach: `<= ${reach.atMost}`, reached: median <= reach.atMost };
+  if (reach?.atMost !== undefined)
+    return { ...base, reach: `<= ${reach.atMost}`, reached: median <= reach.atMost };
   return base;
 }
