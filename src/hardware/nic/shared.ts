@@ -97,10 +97,13 @@ export class NicShared {
   readonly handle: NicHandle;
   /** All words; index with REGION.x + i. Registers are words[offset >> 2]. */
   readonly words: Int32Array;
+  /** The same memory as doubles, for the moments in REGION.moderation (all 8-byte aligned). */
+  readonly doubles: Float64Array;
 
   constructor(handle: NicHandle) {
     this.handle = handle;
     this.words = new Int32Array(handle.sab);
+    this.doubles = new Float64Array(handle.sab);
   }
 
   /** Rings the engine: call after the register write that gives it work. */
