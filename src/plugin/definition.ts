@@ -1,0 +1,109 @@
+/**
+ * What a plugin is: a name, options, and the methods the host calls around one migration of one VF.
+ *
+ *   source       createTracker -> start -> (beforeHarvest)* -> quiesce -> beforeHarvest -> saveDevice -> stop
+ *                anything fails, or the user cancels:           rollbackDevice -> stop        (the VM goes on)
+ *   destination  restoreDevice -> announce
+ *
+ * Every call has a time limit; a call that throws or does not come back fails the migration, never the VM.
+ */
+import type { CoreHandle, CoreRequest } from './core-api.js';
+import type { DeviceView, DirtyMarks, ScratchPages, StateFields, StateValue, VfStatistics } from './device-view.js';
+
+/** Version of this API. A plugin says which one it was written for. */
+export const PLUGIN_API_VERSION = 1;
+
+export interface OptionSpec {
+  /** The allowed values; left out: any string of at most 256 characters. */
+  readonly values?: readonly string[];
+  readonly default: string;
+  /** One line for `srvm plugins`. */
+  readonly help?: string;
+}
+
+/** What both ends hand to a plugin. */
+export interface DeviceContext extends DeviceView {
+  readonly options: Readonly<Record<string, string>>;
+  /** The VF's configuration space as the guest sees it. */
+  readonly config: { read32(offset: number): number; write32(offset: number, value: number): void };
+  readonly scratch: ScratchPages;
+  /** What the PF driver holds for this VF: addresses, VLANs, multicast, mailbox protocol and flags, limits. Opaque. */
+  readonly policy: {
+    export(): StateValue;
+    import(policy: StateValue): void;
+  };
+  readonly statistics: {
+    read(): VfStatistics;
+    /** From now on the guest's counters go on from these values. */
+    continueFrom(values: VfStatistics): void;
+  };
+  /** The dirty bits of the VF's IOMMU domain, on hardware that has them; else null. */
+  readonly iommuDirty: IommuDirtyBits | null;
+  /** Puts an interrupt to the guest as if the VF had sent it: vector 0..2, through its MSI-X table. */
+  raiseInterrupt(vector: number): void;
+  /** Sends this VF's addresses to the network, so that switches learn the port. */
+  announce(): void;
+  note(text: string): void;
+  /** Polls until `condition` holds; rejects with `what` after the limit. */
+  waitUntil(what: string, condition: () => boolean, limitMs?: number): Promise<void>;
+}
+
+export interface IommuDirtyBits {
+  setEnabled(on: boolean): void;
+  /** Moves the bits set since the last call into `marks` and clears them. Returns how many there were. */
+  collect(marks: DirtyMarks): number;
+}
+
+export interface TrackerContext extends DeviceContext {
+  readonly dirty: DirtyMarks;
+}
+
+/** One migration's tracking on the source. All methods are optional but `quiesce`. */
+export interface Tracker {
+  /** Asks for the extra core; it is running when start() is called. */
+  readonly core?: CoreRequest;
+  /** When it resolves, no DMA write goes unmarked any more. Without it: one turn of the core. */
+  start?(core: CoreHandle | null): void | Promise<void>;
+  /** Before marks are taken, in each round; the core has just had a whole turn. */
+  beforeHarvest?(core: CoreHandle | null): void | Promise<void>;
+  /** The vCPU stands still. Stop the device's DMA; have every page marked that it wrote. */
+  quiesce(core: CoreHandle | null): void | Promise<void>;
+  /** The core has ended. Give back what start() took (page mappings). Called once, whatever happened. */
+  stop?(): void | Promise<void>;
+  /** For the report; the core's own counters are added to them. */
+  counters?(): Readonly<Record<string, number>>;
+}
+
+export interface PluginDefinition<T extends Tracker = Tracker> {
+  readonly name: string;
+  /** major.minor.patch; both ends must have the same. */
+  readonly version: string;
+  readonly apiVersion: number;
+  readonly description?: string;
+  readonly options?: Readonly<Record<string, OptionSpec>>;
+  /** What the method does not promise by its design; the conformance kit checks everything else. */
+  readonly claims?: PluginClaims;
+  createTracker(context: TrackerContext): T | Promise<T>;
+  /** After quiesce(). The guest gives no help. */
+  saveDevice(context: TrackerContext, tracker: T): StateFields | Promise<StateFields>;
+  /** Fields are hostile until checked; a throw fails the migration. */
+  restoreDevice(context: DeviceContext, state: StateFields): void | Promise<void>;
+  /** Before commitment, in any state after createTracker: the device goes on as if nothing had happened. Idempotent. */
+  rollbackDevice(context: TrackerContext, tracker: T): void | Promise<void>;
+  /** After restoreDevice and commitment; without it the host announces through the PF. */
+  announce?(context: DeviceContext): void | Promise<void>;
+}
+
+export interface PluginClaims {
+  /** false: pages written by DMA may be missed (a negative control, or a guest that must help). Default true. */
+  readonly tracksEveryPage?: boolean;
+  /** Packets may be lost or duplicated around the switch. Default false. */
+  readonly mayLosePackets?: boolean;
+  /** The guest image must carry a driver that cooperates. Default false. */
+  readonly needsGuestHelp?: boolean;
+}
+
+/** Checks nothing at run time (the loader does): it is there for the types. */
+export function definePlugin<T extends Tracker>(definition: PluginDefinition<T>): PluginDefinition<T> {
+  return definition;
+}

@@ -1,0 +1,7 @@
+/** The 82599 VF for plugin authors: registers, descriptors, and state that moves without the guest's help. */
+export { VfDevice } from './device.js';
+export { FieldReader } from './fields.js';
+export { type RunningQueues, runningQueues, startQueues, stopQueues } from './queues.js';
+export * from './registers.js';
+export type { TxContexts } from './save.js';
+export { CONTEXT_WORDS, CONTEXTS_PER_QUEUE, contextIndexAt, contextUseAt, type TxContext } from './tx-contexts.js';
