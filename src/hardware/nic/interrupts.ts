@@ -114,8 +114,9 @@ export function unmaskCauses(
   functionNumber: number,
   causes: number,
 ): boolean {
-  Atomics.or(shared.words, maskWord(functionNumber), causes);
-  return fire(shared, msi, clock, functionNumber, causes);
+  const old = Atomics.or(shared.words, maskWord(functionNumber), causes);
+  // a bit that was set already hid nothing: its causes were sent when they came
+  return fire(shared, msi, clock, functionNumber, causes & ~old);
 }
 
 /** Looks again at everything latched: bus mastering or MSI-X was just enabled. True if something has to wait. */

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.js';
 import { refire } from '../nic/interrupts.js';
-import { sendPending } from '../nic/msix.js';
+import { messagesEnabled, sendPending } from '../nic/msix.js';
 import { resetFunction } from '../nic/reset.js';
 import { CONFIG_WORDS, type NicShared, REGION } from '../nic/shared.js';
 import { writableConfigBits } from './config-image.js';
@@ -51,15 +51,16 @@ export class ConfigSpace {
     const words = shared.words;
     const mask = this.writable[index]!;
     const word = this.first + index;
+    const couldSend = messagesEnabled(words, functionNumber);
     Atomics.store(words, word, (Atomics.load(words, word) & ~mask) | (value & mask));
     switch (index << 2) {
       case PCI.COMMAND:
         // DMA of this pool may start (or must stop)
         shared.ring();
-        this.sendWhatWaited();
+        this.sendWhatWaited(couldSend);
         break;
       case PCI.MSIX:
-        this.sendWhatWaited();
+        this.sendWhatWaited(couldSend);
         break;
       case PCI.PCIE_DEVCTL:
         if ((value & FUNCTION_LEVEL_RESET) !== 0 && resetFunction(shared, msi, clock, functionNumber))
@@ -68,9 +69,9 @@ export class ConfigSpace {
     }
   }
 
-  private sendWhatWaited(): void {
+  private sendWhatWaited(couldSend: boolean): void {
     const { shared, msi, clock, functionNumber } = this;
     sendPending(shared, msi, functionNumber);
-    if (refire(shared, msi, clock, functionNumber)) shared.ring();
+    if (!couldSend && refire(shared, msi, clock, functionNumber)) shared.ring();
   }
 }
