@@ -51,6 +51,14 @@ const TX_WORDS: DirectionWords = {
 };
 const QUEUE_REQUESTS = REGION.control + CONTROL.queueRequests;
 const ENGINE_RUNNING = REGION.control + CONTROL.engineRunning;
+/** Values of CONTROL.queueRequests. */
+const NOTHING = 0;
+const WAITING = 1;
+const SETTLING = 2;
+/** Value of CONTROL.engineRunning. */
+const ENGINE_THREADED = 2;
+const SETTLE_TRIES = 5;
+const SETTLE_WAIT_MS = 1;
 
 const wordsOf = (direction: Direction): DirectionWords => (direction === 'rx' ? RX_WORDS : TX_WORDS);
 
@@ -80,7 +88,7 @@ export function writeQueueControl(
   const group = queue >> 5;
   if ((value & DCTL_ENABLE) === 0) Atomics.or(words, names.stopped + group, bit);
   Atomics.or(words, names.requested + group, bit);
-  Atomics.store(words, QUEUE_REQUESTS, 1);
+  Atomics.store(words, QUEUE_REQUESTS, WAITING);
   if (Atomics.load(words, ENGINE_RUNNING) === 0) settleQueues(shared, null);
   else shared.ring();
 }
@@ -102,12 +110,41 @@ export function zeroQueueHead(shared: NicShared, direction: Direction, queue: nu
  * is told each queue after its head is right and before it counts as active. True if anything changed.
  */
 export function settleQueues(shared: NicShared, onChange: QueueChange | null): boolean {
-  if (Atomics.exchange(shared.words, QUEUE_REQUESTS, 0) === 0) return false;
+  const words = shared.words;
+  if (Atomics.load(words, QUEUE_REQUESTS) === NOTHING) return false;
+  Atomics.store(words, QUEUE_REQUESTS, SETTLING);
   for (let group = 0; group < 4; group++) {
     settleGroup(shared, RX_WORDS, group, onChange);
     settleGroup(shared, TX_WORDS, group, onChange);
   }
+  // a request that came meanwhile is left for the next call
+  if (Atomics.compareExchange(words, QUEUE_REQUESTS, SETTLING, NOTHING) === SETTLING) {
+    Atomics.notify(words, QUEUE_REQUESTS);
+  }
   return true;
+}
+
+/**
+ * Gives an engine in a thread of its own a moment to carry out what was asked of this queue. On a real card that takes
+ * less time than the read that looks at it, and drivers poll for 100 us only; here the engine's core may be asleep or
+ * descheduled, and the guest must not see that.
+ */
+export function awaitQueue(shared: NicShared, direction: Direction, queue: number): void {
+  const words = shared.words;
+  if (Atomics.load(words, ENGINE_RUNNING) !== ENGINE_THREADED) return;
+  for (let i = 0; i < SETTLE_TRIES && isUnsettled(words, wordsOf(direction), queue); i++) {
+    const state = Atomics.load(words, QUEUE_REQUESTS);
+    if (state === NOTHING) return;
+    Atomics.wait(words, QUEUE_REQUESTS, state, SETTLE_WAIT_MS);
+  }
+}
+
+function isUnsettled(words: Int32Array, names: DirectionWords, queue: number): boolean {
+  const bit = 1 << (queue & 31);
+  const group = queue >> 5;
+  if ((Atomics.load(words, names.stopped + group) & bit) !== 0) return true;
+  const requested = (Atomics.load(words, (names.block(queue) + names.dctl) >> 2) & DCTL_ENABLE) !== 0;
+  return requested !== ((Atomics.load(words, names.active + group) & bit) !== 0);
 }
 
 function settleGroup(

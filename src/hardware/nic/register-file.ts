@@ -25,6 +25,7 @@ import {
   VFCTRL_RST,
 } from './offsets.js';
 import {
+  awaitQueue,
   type Direction,
   isQueueActive,
   isQueueRequested,
@@ -164,6 +165,7 @@ export class RegisterFile {
   }
 
   private readControl(direction: Direction, word: number, queue: number): number {
+    awaitQueue(this.shared, direction, queue);
     const stored = Atomics.load(this.words, word) & ~DCTL_ENABLE;
     return (isQueueActive(this.shared, direction, queue) ? stored | DCTL_ENABLE : stored) >>> 0;
   }

@@ -66,7 +66,10 @@ export const CONTROL = {
   /** 4 words, one bit per absolute queue: Rx / Tx really enabled, as the engine acknowledged it. */
   rxActive: 16,
   txActive: 20,
-  /** 1 while an engine is attached: it acknowledges ENABLE. While 0, whoever writes ENABLE applies it at once. */
+  /**
+   * 1 while an engine is attached: it acknowledges ENABLE. While 0, whoever writes ENABLE applies it at once.
+   * 2 when it is driven by a thread of its own: then a read that depends on it may wait a moment for that thread.
+   */
   engineRunning: 24,
   /** Incremented by every write to a filter or switch register: an engine that caches decoded filters rebuilds them. */
   filterVersion: 25,
