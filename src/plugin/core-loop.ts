@@ -1,0 +1,99 @@
+/**
+ * The loop round a plugin's core, without the thread: the worker, the simulator and the conformance kit drive it.
+ *
+ *   host:  request += 1, wake        core:  seen = request -> step() -> acknowledge(seen)
+ *
+ * A turn acknowledges only requests made before it started: what the requester did before asking was looked at.
+ */
+import type { Clock } from '../hardware/clock.js';
+import type { Core } from './core-api.js';
+import type { BarPages } from './device-view.js';
+
+/** Int32 words of the loop's control memory. */
+export const CORE_CONTROL = {
+  /** Incremented by the host for every whole turn it wants. */
+  turnRequest: 0,
+  /** Non-zero: end after this turn. */
+  stop: 1,
+} as const;
+export const CORE_CONTROL_WORDS = 16;
+
+/** How long a core without an opinion sleeps when a turn found nothing. */
+const IDLE_NS = 100_000;
+
+export interface CoreLoopCounters {
+  readonly turns: number;
+  readonly idleTurns: number;
+  readonly longestTurnGapNs: number;
+  readonly turnWallNs: number;
+}
+
+export class CoreLoop {
+  readonly #core: Core;
+  readonly #pages: BarPages;
+  readonly #clock: Clock;
+  readonly #control: Int32Array;
+  readonly #acknowledge: (sequence: number) => void;
+  #acknowledged = 0;
+  #lastWork = 0;
+  #lastStartNs = -1;
+  #turns = 0;
+  #idleTurns = 0;
+  #longestGapNs = 0;
+  #turnWallNs = 0;
+
+  constructor(
+    core: Core,
+    pages: BarPages,
+    clock: Clock,
+    control: Int32Array,
+    acknowledge: (sequence: number) => void,
+  ) {
+    this.#core = core;
+    this.#pages = pages;
+    this.#clock = clock;
+    this.#control = control;
+    this.#acknowledge = acknowledge;
+  }
+
+  get stopRequested(): boolean {
+    return Atomics.load(this.#control, CORE_CONTROL.stop) !== 0;
+  }
+
+  /** One whole turn. Returns the work it found. */
+  turn(): number {
+    const request = Atomics.load(this.#control, CORE_CONTROL.turnRequest);
+    const startNs = this.#clock.nowNs();
+    if (this.#lastStartNs >= 0) this.#longestGapNs = Math.max(this.#longestGapNs, startNs - this.#lastStartNs);
+    this.#lastStartNs = startNs;
+    this.#pages.turnStarted();
+    const work = this.#core.step();
+    this.#pages.turnEnded();
+    this.#turnWallNs += this.#clock.nowNs() - startNs;
+    this.#turns++;
+    if (work === 0) this.#idleTurns++;
+    this.#lastWork = work;
+    if (request !== this.#acknowledged) {
+      this.#acknowledged = request;
+      this.#acknowledge(request);
+    }
+    return work;
+  }
+
+  /** How long the core may sleep now, ns; 0 when it is wanted at once. */
+  idleNs(): number {
+    if (Atomics.load(this.#control, CORE_CONTROL.turnRequest) !== this.#acknowledged) return 0;
+    if (this.stopRequested) return 0;
+    if (this.#core.idleNs) return this.#core.idleNs();
+    return this.#lastWork === 0 ? IDLE_NS : 0;
+  }
+
+  counters(): CoreLoopCounters {
+    return {
+      turns: this.#turns,
+      idleTurns: this.#idleTurns,
+      longestTurnGapNs: this.#longestGapNs,
+      turnWallNs: this.#turnWallNs,
+    };
+  }
+}

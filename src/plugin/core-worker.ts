@@ -1,0 +1,77 @@
+/**
+ * Entry of the extra core's thread: opens the device, imports the plugin's module, drives its core until told to stop,
+ * says what it cost, and ends. Lives only during pre-copy.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { realClock } from '../hardware/clock.js';
+import type { Core, CoreModule, CoreView } from './core-api.js';
+import { CoreLoop } from './core-loop.js';
+import type { CoreMessage, CoreReport, CoreWorkerData } from './core-messages.js';
+import type { CoreDevice, CoreDeviceModule } from './device-access.js';
+import { SharedDirtyMarks } from './dirty-marks.js';
+import { threadCpuNs } from './thread-cpu.js';
+
+/** Below this a sleep takes longer than it is asked for (timer slack, two context switches): look again instead. */
+const SHORTEST_SLEEP_NS = 20_000;
+
+const port = parentPort!;
+const env = workerData as CoreWorkerData;
+const bornNs = realClock.nowNs();
+let loopCpuStartNs = 0;
+let loop: CoreLoop | null = null;
+let core: Core | null = null;
+
+const post = (message: CoreMessage): void => port.postMessage(message);
+
+function report(): CoreReport {
+  const cpuNs = threadCpuNs();
+  return {
+    cpuNs,
+    loopCpuNs: loop === null ? 0 : cpuNs - loopCpuStartNs,
+    aliveNs: realClock.nowNs() - bornNs,
+    counters: { ...(loop?.counters() ?? {}), ...(core?.counters?.() ?? {}) },
+  };
+}
+
+function viewOf(device: CoreDevice): CoreView {
+  return {
+    vf: device.vf,
+    ram: device.ram,
+    bar0: device.bar0,
+    bar3: device.bar3,
+    pf: device.pf,
+    pages: device.pages,
+    clock: device.clock,
+    dirty: new SharedDirtyMarks(env.dirty, env.dirtyPages),
+    shared: new Int32Array(env.shared),
+    note: (text) => post({ kind: 'note', text: String(text).slice(0, 500) }),
+  };
+}
+
+function drive(running: CoreLoop, device: CoreDevice): void {
+  const { words, index } = device.wake;
+  while (!running.stopRequested) {
+    const wake = Atomics.load(words, index);
+    running.turn();
+    const idleNs = running.idleNs();
+    if (idleNs >= SHORTEST_SLEEP_NS) Atomics.wait(words, index, wake, idleNs / 1e6);
+  }
+}
+
+try {
+  const { openCoreDevice } = (await import(env.opener)) as CoreDeviceModule;
+  const { createCore } = (await import(env.module)) as CoreModule;
+  if (typeof createCore !== 'function') throw new Error(`${env.module} exports no createCore`);
+  const device = openCoreDevice(env.handle);
+  core = createCore(viewOf(device), env.data);
+  loop = new CoreLoop(core, device.pages, device.clock, new Int32Array(env.control), (sequence) =>
+    post({ kind: 'turn', sequence }),
+  );
+  loopCpuStartNs = threadCpuNs();
+  post({ kind: 'ready' });
+  drive(loop, device);
+  core.finish?.();
+  post({ kind: 'ended', report: report() });
+} catch (error) {
+  post({ kind: 'failed', message: error instanceof Error ? error.message : String(error), report: report() });
+}

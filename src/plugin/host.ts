@@ -1,0 +1,249 @@
+/**
+ * Runs one plugin for one migration of one VF: the migration engine's DeviceMigrator on one side, the plugin's methods on
+ * the other, a time limit on every call between them.
+ *
+ *   idle -start-> tracking -quiesce-> quiesced -rollback-> rolledBack -stop-> stopped
+ *      '-restoreState-> restored          (any state but stopped can be rolled back, every state can be stopped)
+ */
+import type { DeviceMigrator, HarvestReport, PluginIdentity, TrackerReport } from '../migration/device-migrator.js';
+import { SharedDirtyMap } from '../machine/dirty-map.js';
+import type { CoreReport } from './core-messages.js';
+import { type CoreLimits, type CoreStarter, type RunningCore, startCoreThread } from './core-thread.js';
+import type { DeviceContext, PluginDefinition, Tracker, TrackerContext } from './definition.js';
+import type { DeviceAccess, WakeWord } from './device-access.js';
+import { dirtyMapBytes, SharedDirtyMarks } from './dirty-marks.js';
+import { PluginOrderError, PluginTimeout } from './errors.js';
+import { decodeState, encodeState } from './state-codec.js';
+import { callPlugin } from './time-limit.js';
+
+type Phase = 'idle' | 'tracking' | 'quiesced' | 'rolledBack' | 'restored' | 'stopped';
+
+/** From where each step may be taken. */
+const LEGAL: Readonly<Record<string, readonly Phase[]>> = {
+  start: ['idle'],
+  harvest: ['tracking', 'quiesced'],
+  quiesce: ['tracking'],
+  saveState: ['quiesced'],
+  restoreState: ['idle'],
+  announce: ['restored'],
+};
+
+export interface HostLimits extends CoreLimits {
+  /** For each call of a method of the plugin. */
+  readonly callMs: number;
+}
+
+const DEFAULT_LIMITS: HostLimits = { callMs: 5_000, startMs: 5_000, turnMs: 2_000, stopMs: 1_000 };
+
+export interface HostOptions {
+  readonly definition: PluginDefinition;
+  /** Complete and checked, see resolveOptions(). */
+  readonly options: Readonly<Record<string, string>>;
+  readonly access: DeviceAccess;
+  readonly wake: WakeWord;
+  readonly limits?: Partial<HostLimits>;
+  /** How cores run; a worker thread unless a simulator or a test drives them itself. */
+  readonly startCore?: CoreStarter;
+  readonly onNote?: (text: string) => void;
+}
+
+export class PluginMigrator implements DeviceMigrator {
+  readonly identity: PluginIdentity;
+  readonly #definition: PluginDefinition;
+  readonly #options: HostOptions;
+  readonly #limits: HostLimits;
+  readonly #dirty: SharedArrayBuffer;
+  readonly #map: SharedDirtyMap;
+  readonly #context: TrackerContext;
+  #phase: Phase = 'idle';
+  #tracker: Tracker | null = null;
+  #core: RunningCore | null = null;
+  #coreReport: CoreReport | null = null;
+  #report: TrackerReport | null = null;
+  #stopping: Promise<TrackerReport> | null = null;
+  #pagesMarked = 0;
+  #notes: string[] = [];
+  #freshNotes: string[] = [];
+
+  constructor(options: HostOptions) {
+    const { definition, access } = options;
+    this.#definition = definition;
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.identity = { name: definition.name, version: definition.version, options: options.options };
+    const ramBytes = access.parts.ram.bytes;
+    this.#dirty = new SharedArrayBuffer(dirtyMapBytes(ramBytes));
+    const pages = ramBytes / 4096;
+    this.#map = new SharedDirtyMap(this.#dirty, 0, pages);
+    const { parts } = access;
+    this.#context = {
+      vf: parts.vf,
+      ram: parts.ram,
+      bar0: parts.bar0,
+      bar3: parts.bar3,
+      pf: parts.pf,
+      pages: parts.pages,
+      clock: parts.clock,
+      config: parts.config,
+      scratch: parts.scratch,
+      policy: parts.policy,
+      statistics: parts.statistics,
+      iommuDirty: parts.iommuDirty,
+      raiseInterrupt: (vector) => parts.raiseInterrupt(vector),
+      announce: () => parts.announce(),
+      options: options.options,
+      dirty: new SharedDirtyMarks(this.#dirty, pages),
+      note: (text) => this.#note(text),
+      waitUntil: (what, condition, limitMs = 1_000) => waitUntil(what, condition, limitMs),
+    };
+  }
+
+  async start(): Promise<void> {
+    this.#expect('start');
+    this.#phase = 'tracking';
+    const tracker = await this.#call('createTracker', () => this.#definition.createTracker(this.#context));
+    this.#tracker = tracker;
+    if (tracker.core) {
+      this.#core = await (this.#options.startCore ?? startCoreThread)({
+        plugin: this.identity.name,
+        request: tracker.core,
+        access: this.#options.access,
+        wake: this.#options.wake,
+        dirty: this.#dirty,
+        dirtyPages: this.#map.pages,
+        limits: this.#limits,
+        onNote: (text) => this.#note(text),
+      });
+    }
+    await this.#call('start', () => tracker.start?.(this.#core));
+    await this.#core?.turn();
+  }
+
+  async harvest(into: Uint8Array): Promise<HarvestReport> {
+    this.#expect('harvest');
+    const tracker = this.#tracker!;
+    // whatever the device completed before this call is marked by a turn that starts after it
+    await this.#core?.turn();
+    await this.#call('beforeHarvest', () => tracker.beforeHarvest?.(this.#core));
+    const pages = this.#map.harvest(into);
+    this.#pagesMarked += pages;
+    const notes = this.#freshNotes;
+    this.#freshNotes = [];
+    return { pages, notes };
+  }
+
+  async quiesce(): Promise<void> {
+    this.#expect('quiesce');
+    const tracker = this.#tracker!;
+    await this.#call('quiesce', () => tracker.quiesce(this.#core));
+    this.#phase = 'quiesced';
+  }
+
+  async saveState(): Promise<Uint8Array> {
+    this.#expect('saveState');
+    const tracker = this.#tracker!;
+    const state = await this.#call('saveDevice', () => this.#definition.saveDevice(this.#context, tracker));
+    return encodeState({ plugin: this.identity.name, version: this.identity.version }, state);
+  }
+
+  async restoreState(bytes: Uint8Array): Promise<void> {
+    this.#expect('restoreState');
+    const state = decodeState({ plugin: this.identity.name, version: this.identity.version }, bytes);
+    await this.#call('restoreDevice', () => this.#definition.restoreDevice(this.#context, state));
+    this.#phase = 'restored';
+  }
+
+  async announce(): Promise<void> {
+    this.#expect('announce');
+    const { announce } = this.#definition;
+    if (announce) await this.#call('announce', () => announce(this.#context as DeviceContext));
+    else await this.#options.access.announce();
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#phase === 'stopped' || this.#phase === 'rolledBack') return;
+    const before = this.#phase;
+    this.#phase = 'rolledBack';
+    // the core first: it must not look at the device while the plugin puts it back
+    await this.#endCore();
+    const tracker = this.#tracker;
+    if (tracker === null || before === 'idle' || before === 'restored') return;
+    await this.#call('rollbackDevice', () => this.#definition.rollbackDevice(this.#context, tracker));
+  }
+
+  stop(): Promise<TrackerReport> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<TrackerReport> {
+    this.#phase = 'stopped';
+    await this.#endCore();
+    const tracker = this.#tracker;
+    try {
+      await this.#call('stop', () => tracker?.stop?.());
+    } catch (error) {
+      this.#note(error instanceof Error ? error.message : String(error));
+    }
+    this.#report = {
+      plugin: this.identity.name,
+      version: this.identity.version,
+      options: this.identity.options,
+      coreCpuNs: this.#coreReport?.cpuNs ?? 0,
+      coreAliveNs: this.#coreReport?.aliveNs ?? 0,
+      pagesMarked: this.#pagesMarked,
+      counters: { ...this.#coreCounters(), ...this.#trackerCounters() },
+      notes: this.#notes,
+    };
+    return this.#report;
+  }
+
+  async #endCore(): Promise<void> {
+    const core = this.#core;
+    if (core === null) return;
+    this.#core = null;
+    this.#coreReport = await core.stop();
+    if (this.#coreReport === null) this.#note('the tracker core did not listen and was killed: its cost is unknown');
+  }
+
+  #coreCounters(): Record<string, number> {
+    const report = this.#coreReport;
+    return report === null ? {} : { ...report.counters, coreLoopCpuNs: report.loopCpuNs };
+  }
+
+  #trackerCounters(): Readonly<Record<string, number>> {
+    try {
+      return this.#tracker?.counters?.() ?? {};
+    } catch (error) {
+      this.#note(`the plugin's counters cannot be had: ${error instanceof Error ? error.message : String(error)}`);
+      return {};
+    }
+  }
+
+  #call<T>(what: string, call: () => T | Promise<T>): Promise<T> {
+    return callPlugin(this.identity.name, what, this.#limits.callMs, call);
+  }
+
+  #note(text: string): void {
+    this.#notes.push(text);
+    this.#freshNotes.push(text);
+    this.#options.onNote?.(text);
+  }
+
+  #expect(step: string): void {
+    if (!LEGAL[step]!.includes(this.#phase)) {
+      throw new PluginOrderError(`plugin ${this.identity.name}: ${step} is not possible when it is ${this.#phase}`);
+    }
+  }
+}
+
+/** Polls with sleeps that grow from none to 1 ms: most conditions hold after microseconds. */
+async function waitUntil(what: string, condition: () => boolean, limitMs: number): Promise<void> {
+  const endMs = performance.now() + limitMs;
+  for (let polls = 0; !condition(); polls++) {
+    if (performance.now() > endMs) throw new PluginTimeout(`waited ${limitMs} ms in vain for ${what}`);
+    if (polls < 100) await new Promise((resolve) => setImmediate(resolve));
+    else await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
