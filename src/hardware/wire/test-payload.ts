@@ -16,7 +16,7 @@ export const PAYLOAD_HEAD_BYTES = 16;
 
 // One DataView serves all frames of a buffer: frames lie at any alignment, and making a view costs more than reading.
 let cachedBuffer: ArrayBufferLike | null = null;
-let cachedView = new DataView(new ArrayBuffer(0));
+let cachedView: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0));
 
 /** A DataView over the whole buffer behind `bytes`; offsets into it are relative to the buffer. */
 export function viewOf(bytes: Uint8Array): DataView {

@@ -1,0 +1,204 @@
+/**
+ * Sends numbered datagrams to a guest's echo port at a steady rate and watches the replies: round-trip time, loss,
+ * duplicates, reordering, and the longest time without any reply, which is how long a migration looked to its peer.
+ */
+import { ipNumber, macBytes } from '../../hardware/wire/frames.js';
+import type { LatencySummary } from '../../hardware/wire/latency-histogram.js';
+import { LatencyHistogram } from '../../hardware/wire/latency-histogram.js';
+import { ARRIVAL_DUPLICATE, ARRIVAL_TOO_OLD, SequenceTracker } from '../../hardware/wire/sequence-tracker.js';
+import {
+  PAYLOAD_HEAD_BYTES,
+  payloadIsGood,
+  payloadSeq,
+  payloadTimestampNs,
+  writePayload,
+} from '../../hardware/wire/test-payload.js';
+import type { TimeSeriesReport } from './time-series.js';
+import { TimeSeries } from './time-series.js';
+import type { Load, TrafficPeer } from './traffic-peer.js';
+import { MAX_PAYLOAD_BYTES, UdpSender } from './udp-sender.js';
+
+export interface EchoProbeOptions {
+  readonly peer: TrafficPeer;
+  readonly targetIp: string;
+  readonly targetMac?: string;
+  readonly targetPort?: number;
+  /** Probes per second. */
+  readonly rateHz?: number;
+  /** UDP payload of a probe; at least 18. */
+  readonly payloadBytes?: number;
+  /** A probe without a reply counts as lost after this long. */
+  readonly timeoutMs?: number;
+  readonly bucketMs?: number;
+}
+
+export interface EchoProbeReport {
+  readonly sent: number;
+  /** Different probes answered. */
+  readonly replies: number;
+  /** Probes without an answer whose time-out has passed. */
+  readonly lost: number;
+  /** Probes that may still be answered. */
+  readonly pending: number;
+  readonly duplicates: number;
+  readonly reordered: number;
+  readonly corrupt: number;
+  /** Longest time between two replies (or since the last one, while the probe runs). */
+  readonly longestGapMs: number;
+  /** When that gap began, on the machine's common clock; 0 when there is none. */
+  readonly longestGapStartNs: number;
+  readonly rtt: LatencySummary;
+  /** Round-trip times in microseconds, by the time of the reply. */
+  readonly series: TimeSeriesReport;
+}
+
+const ECHO_PORT = 7;
+const DEFAULT_RATE_HZ = 1000;
+const DEFAULT_PAYLOAD_BYTES = 18;
+const DEFAULT_TIMEOUT_MS = 1000;
+const DEFAULT_BUCKET_MS = 10;
+/** After a pause of the sender itself, at most this much is caught up at once. */
+const MAX_CATCH_UP = 32;
+/** Send times that are remembered to tell lost from pending. */
+const HISTORY = 1 << 16;
+
+export class EchoProbe implements Load {
+  private readonly peer: TrafficPeer;
+  private readonly sender: UdpSender;
+  private readonly port: number;
+  private readonly intervalNs: number;
+  private readonly payloadBytes: number;
+  private readonly timeoutNs: number;
+  private readonly tracker = new SequenceTracker(0);
+  private readonly rtt = new LatencyHistogram();
+  private readonly series: TimeSeries;
+  private readonly sentNs = new Float64Array(HISTORY);
+  private sent = 0;
+  private corrupt = 0;
+  private running = false;
+  private dueNs = 0;
+  private lastReplyNs = 0;
+  private longestGapNs = 0;
+  private longestGapStartNs = 0;
+
+  /** @throws RangeError for a payload that cannot carry the test words. */
+  constructor(options: EchoProbeOptions) {
+    this.peer = options.peer;
+    this.payloadBytes = options.payloadBytes ?? DEFAULT_PAYLOAD_BYTES;
+    if (!(this.payloadBytes >= PAYLOAD_HEAD_BYTES && this.payloadBytes <= MAX_PAYLOAD_BYTES)) {
+      throw new RangeError(
+        `echo probe: a payload of ${this.payloadBytes} bytes; from ${PAYLOAD_HEAD_BYTES} to ${MAX_PAYLOAD_BYTES} is possible`,
+      );
+    }
+    this.intervalNs = 1e9 / (options.rateHz ?? DEFAULT_RATE_HZ);
+    this.timeoutNs = (options.timeoutMs ?? DEFAULT_TIMEOUT_MS) * 1e6;
+    this.port = this.peer.freePort();
+    this.peer.bindUdp(this.port, (bytes, offset, length) => this.take(bytes, offset, length));
+    const target = { ip: ipNumber(options.targetIp), port: options.targetPort ?? ECHO_PORT };
+    this.sender = new UdpSender(
+      this.peer,
+      options.targetMac === undefined ? target : { ...target, mac: macBytes(options.targetMac) },
+      this.port,
+    );
+    this.series = new TimeSeries(this.peer.clock.nowNs(), options.bucketMs ?? DEFAULT_BUCKET_MS);
+  }
+
+  start(): void {
+    if (this.running) return;
+    this.running = true;
+    this.dueNs = this.peer.clock.nowNs();
+    this.lastReplyNs = 0;
+    this.peer.addLoad(this);
+  }
+
+  /** Sends no more; late replies are still taken. */
+  stop(): void {
+    if (!this.running) return;
+    this.noteGap(this.peer.clock.nowNs());
+    this.running = false;
+    this.peer.removeLoad(this);
+  }
+
+  nextDueNs(): number {
+    return this.running ? this.dueNs : Number.POSITIVE_INFINITY;
+  }
+
+  step(nowNs: number): number {
+    if (!this.running || nowNs < this.dueNs) return 0;
+    if (!this.sender.ready()) {
+      // Nothing is lost before the first probe: wait for the target's address.
+      this.dueNs = nowNs + this.intervalNs;
+      return 0;
+    }
+    let count = 0;
+    while (this.dueNs <= nowNs && count < MAX_CATCH_UP) {
+      this.sendOne();
+      this.dueNs += this.intervalNs;
+      count++;
+    }
+    if (this.dueNs <= nowNs) this.dueNs = nowNs + this.intervalNs;
+    return count;
+  }
+
+  report(): EchoProbeReport {
+    const nowNs = this.peer.clock.nowNs();
+    if (this.running) this.noteGap(nowNs);
+    const unanswered = this.sent - this.tracker.distinct;
+    const pending = this.countPendingSince(nowNs - this.timeoutNs);
+    return {
+      sent: this.sent,
+      replies: this.tracker.distinct,
+      lost: unanswered - pending,
+      pending,
+      duplicates: this.tracker.duplicates + this.tracker.tooOld,
+      reordered: this.tracker.reordered,
+      corrupt: this.corrupt,
+      longestGapMs: this.longestGapNs / 1e6,
+      longestGapStartNs: this.longestGapStartNs,
+      rtt: this.rtt.summary(),
+      series: this.series.report(nowNs),
+    };
+  }
+
+  private sendOne(): void {
+    const { sender } = this;
+    const nowNs = this.peer.clock.nowNs();
+    const seq = this.sent;
+    writePayload(sender.bytes, sender.payloadOffset, this.payloadBytes, seq, nowNs);
+    this.sentNs[seq & (HISTORY - 1)] = nowNs;
+    this.sent++;
+    sender.send(this.payloadBytes);
+  }
+
+  private take(bytes: Uint8Array, offset: number, length: number): void {
+    if (!payloadIsGood(bytes, offset, length) || payloadSeq(bytes, offset) >= this.sent) {
+      this.corrupt++;
+      return;
+    }
+    const arrival = this.tracker.accept(payloadSeq(bytes, offset));
+    if (arrival === ARRIVAL_DUPLICATE || arrival === ARRIVAL_TOO_OLD) return;
+    // Probes are few: their own reading of the clock leaves out how long this step has been under way.
+    const nowNs = this.peer.clock.nowNs();
+    const rttNs = nowNs - payloadTimestampNs(bytes, offset);
+    this.rtt.record(rttNs);
+    this.series.add(nowNs, rttNs / 1e3);
+    if (this.running) this.noteGap(nowNs);
+    this.lastReplyNs = nowNs;
+  }
+
+  private noteGap(nowNs: number): void {
+    if (this.lastReplyNs === 0 || nowNs - this.lastReplyNs <= this.longestGapNs) return;
+    this.longestGapNs = nowNs - this.lastReplyNs;
+    this.longestGapStartNs = this.lastReplyNs;
+  }
+
+  /** Unanswered probes that were sent after a moment. */
+  private countPendingSince(momentNs: number): number {
+    let count = 0;
+    const oldest = Math.max(0, this.sent - HISTORY);
+    for (let seq = this.sent - 1; seq >= oldest && this.sentNs[seq & (HISTORY - 1)]! > momentNs; seq--) {
+      if (!this.tracker.has(seq)) count++;
+    }
+    return count;
+  }
+}

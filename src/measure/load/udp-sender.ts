@@ -1,0 +1,71 @@
+/**
+ * Sends datagrams from a peer to one target through one prepared frame: the load writes its payload straight into the
+ * frame, and the headers are only rewritten when the payload's length or the target's MAC changed.
+ */
+import { MIN_FRAME_BYTES, UDP_PAYLOAD_OFFSET, writeUdpHeaders } from '../../hardware/wire/frames.js';
+import { MAX_FRAME_BYTES } from '../../hardware/wire/wire.js';
+import type { TrafficPeer } from './traffic-peer.js';
+
+export interface UdpTarget {
+  /** IPv4 address as an unsigned number. */
+  readonly ip: number;
+  readonly port: number;
+  /** Without it, ARP finds out. */
+  readonly mac?: Uint8Array;
+}
+
+/** Keeps the payload on a multiple of 8 in its buffer. */
+const FRAME_OFFSET = 6;
+
+export const MAX_PAYLOAD_BYTES = MAX_FRAME_BYTES - UDP_PAYLOAD_OFFSET;
+
+export class UdpSender {
+  /** Write the payload here, at `payloadOffset`, then send(). */
+  readonly bytes = new Uint8Array(FRAME_OFFSET + MAX_FRAME_BYTES);
+  readonly payloadOffset = FRAME_OFFSET + UDP_PAYLOAD_OFFSET;
+  private readonly peer: TrafficPeer;
+  private readonly target: UdpTarget;
+  private readonly sourcePort: number;
+  private targetMac: Uint8Array | null;
+  private headerPayloadBytes = -1;
+
+  constructor(peer: TrafficPeer, target: UdpTarget, sourcePort: number) {
+    this.peer = peer;
+    this.target = target;
+    this.sourcePort = sourcePort;
+    this.targetMac = target.mac ?? null;
+  }
+
+  /** Whether the target's MAC is known; asks for it when not. */
+  ready(): boolean {
+    this.targetMac ??= this.peer.resolve(this.target.ip);
+    return this.targetMac !== null;
+  }
+
+  /** Sends the first `payloadBytes` of what was written. False: the frame was lost at our own port. */
+  send(payloadBytes: number): boolean {
+    if (!this.ready()) return false;
+    if (payloadBytes !== this.headerPayloadBytes) {
+      writeUdpHeaders(
+        this.bytes,
+        FRAME_OFFSET,
+        {
+          sourceMac: this.peer.mac,
+          targetMac: this.targetMac!,
+          sourceIp: this.peer.ip,
+          targetIp: this.target.ip,
+          sourcePort: this.sourcePort,
+          targetPort: this.target.port,
+        },
+        payloadBytes,
+      );
+      this.headerPayloadBytes = payloadBytes;
+      const end = this.payloadOffset + payloadBytes;
+      if (UDP_PAYLOAD_OFFSET + payloadBytes < MIN_FRAME_BYTES) {
+        this.bytes.fill(0, end, FRAME_OFFSET + MIN_FRAME_BYTES);
+      }
+    }
+    const length = Math.max(MIN_FRAME_BYTES, UDP_PAYLOAD_OFFSET + payloadBytes);
+    return this.peer.transmit(this.bytes, FRAME_OFFSET, length);
+  }
+}
