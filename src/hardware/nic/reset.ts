@@ -12,17 +12,12 @@ import { resetConfigSpace } from '../pci/config-image.js';
 import type { MsiSink } from '../pci/msi.js';
 import { PF_FUNCTION } from '../pci/offsets.js';
 import { raisePf, resetInterrupts } from './interrupts.js';
+import { updateLinks } from './link.js';
 import { announceReset, releaseVfMailbox } from './mailbox.js';
 import { resetMsix } from './msix.js';
 import {
   DCTL_ENABLE,
   EICR_MAILBOX,
-  LINKS,
-  LINKS_SPEED_1G,
-  LINKS_SPEED_10G,
-  LINKS_SPEED_100M,
-  LINKS_SPEED_SHIFT,
-  LINKS_UP,
   queueOf,
   RX,
   rxQueueOffset,
@@ -91,18 +86,7 @@ function resetRegisters(shared: NicShared): void {
     if (block.state !== undefined) continue;
     for (let i = 0; i < block.count; i++) Atomics.store(shared.words, block.offset(i) >> 2, block.reset);
   }
-  updateLink(shared);
-}
-
-/** LINKS as the cable and the port's speed have it. The engine calls it when the cable's state changes; so does any reset. */
-export function updateLink(shared: NicShared): void {
-  const words = shared.words;
-  const up = Atomics.load(words, REGION.control + CONTROL.wireUp) !== 0;
-  const speedMbps = Atomics.load(words, REGION.control + CONTROL.linkSpeedMbps);
-  let code: number = LINKS_SPEED_10G;
-  if (speedMbps > 0 && speedMbps <= 100) code = LINKS_SPEED_100M;
-  else if (speedMbps > 0 && speedMbps <= 1000) code = LINKS_SPEED_1G;
-  Atomics.store(words, LINKS >> 2, up ? LINKS_UP | (code << LINKS_SPEED_SHIFT) : 0);
+  updateLinks(shared);
 }
 
 /** CTRL.RST or CTRL.LRST by the PF: the whole card but for configuration spaces, MSI-X tables and the cable. */

@@ -1,10 +1,9 @@
 /** The stock driver's probe, open and close (vf-hardware 3.2, 3.3, 3.9), register by register, with a small PF behind. */
 import { describe, expect, it } from 'vitest';
 import { raiseRx } from '../../../src/hardware/nic/interrupts.js';
+import { setLink } from '../../../src/hardware/nic/link.js';
 import { PFMAILBOX, VFMAILBOX } from '../../../src/hardware/nic/mailbox.js';
 import * as at from '../../../src/hardware/nic/offsets.js';
-import { updateLink } from '../../../src/hardware/nic/reset.js';
-import { CONTROL, REGION } from '../../../src/hardware/nic/shared.js';
 import type { VfBar } from '../../../src/hardware/nic/vf-bar.js';
 import { Card } from './card.js';
 
@@ -135,8 +134,7 @@ describe('the stock driver', () => {
     const bar = card.vf(VF_INDEX);
     probe(card, bar);
     open(bar);
-    card.shared.words[REGION.control + CONTROL.wireUp] = 1;
-    updateLink(card.shared);
+    setLink(card.shared, card.msi, card.clock, true);
     card.pf.write32(0, at.mailboxMemoryOffset(VF_INDEX), 0x2000_0100);
     card.pf.write32(0, at.pfMailboxOffset(VF_INDEX), PFMAILBOX.STS);
     expect(card.msi.take()).toEqual([VF_INDEX * 16 + 1]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { setLink } from '../../../src/hardware/nic/link.js';
 import { PFMAILBOX, VFMAILBOX } from '../../../src/hardware/nic/mailbox.js';
 import * as at from '../../../src/hardware/nic/offsets.js';
-import { updateLink } from '../../../src/hardware/nic/reset.js';
 import { CONTROL, REGION } from '../../../src/hardware/nic/shared.js';
 import { PCI } from '../../../src/hardware/pci/offsets.js';
 import { Card } from './card.js';
@@ -133,10 +133,14 @@ describe('the link', () => {
     const card = new Card();
     const words = card.shared.words;
     words[REGION.control + CONTROL.linkSpeedMbps] = mbps;
-    updateLink(card.shared);
+    card.enableMessages(63);
+    card.pf.write32(0, at.IVAR_MISC, 0x8000);
+    card.pf.write32(0, at.EIMS, at.EICR_LSC);
+    setLink(card.shared, card.msi, card.clock, false);
     expect(at32(card.vf(0), at.VF.LINKS)).toBe(0);
-    words[REGION.control + CONTROL.wireUp] = 1;
-    updateLink(card.shared);
+    expect(card.msi.take()).toEqual([]);
+    setLink(card.shared, card.msi, card.clock, true);
+    expect(card.msi.take()).toEqual([0x1000]);
     expect(at32(card.vf(0), at.VF.LINKS)).toBe((1 << 30) | (code << 28));
     card.pf.write32(0, at.CTRL, at.CTRL_RST);
     expect(at32(card.vf(0), at.VF.LINKS)).toBe((1 << 30) | (code << 28));
