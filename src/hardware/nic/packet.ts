@@ -1,0 +1,146 @@
+/**
+ * What the card's parser finds in a frame: addresses, VLAN tag, where layers 3 and 4 begin, and which protocols they are.
+ * One object per path, filled again for every frame.
+ */
+import { PACKET_TYPE } from './descriptors.js';
+
+export const ETHERNET_HEADER_BYTES = 14;
+export const VLAN_TAG_BYTES = 4;
+export const ETHERTYPE_VLAN = 0x8100;
+const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPE_IPV6 = 0x86dd;
+export const PROTOCOL = { tcp: 6, udp: 17, sctp: 132 } as const;
+const IPV6_HEADER_BYTES = 40;
+/** Extension headers that the parser steps over; more are not looked at. */
+const MAX_EXTENSIONS = 4;
+const HOP_BY_HOP = 0;
+const ROUTING = 43;
+const FRAGMENT = 44;
+const DESTINATION_OPTIONS = 60;
+
+export class Packet {
+  /** Destination: bytes 0-3 and 4-5, byte 0 in bits 7:0, as RAL and RAH hold an address. */
+  destinationLow = 0;
+  destinationHigh = 0;
+  sourceLow = 0;
+  sourceHigh = 0;
+  tagged = false;
+  /** The tag as it was on the wire: 11:0 VID, 12 CFI, 15:13 priority. */
+  vlanTag = 0;
+  /** PACKET_TYPE flags. */
+  type = 0;
+  /** Offsets from the frame's first byte; layer 4 is 0 when there is none that the card knows. */
+  l3Offset = 0;
+  l4Offset = 0;
+  /** Where the IP packet ends (its length field, never past the frame). */
+  l3End = 0;
+  /** First byte after the IP header (and the extension headers looked at). */
+  l3HeaderEnd = 0;
+  /** Bytes of the layer 4 header, options included; 0 without one. */
+  l4HeaderBytes = 0;
+  protocol = 0;
+  /** A fragment: its layer 4 cannot be checked. */
+  fragment = false;
+
+  /** The Ethernet part; the caller made sure that ETHERNET_HEADER_BYTES are there. */
+  readLayer2(bytes: Uint8Array, offset: number, length: number): void {
+    this.destinationLow =
+      bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24);
+    this.destinationHigh = bytes[offset + 4]! | (bytes[offset + 5]! << 8);
+    this.sourceLow =
+      bytes[offset + 6]! |
+      (bytes[offset + 7]! << 8) |
+      (bytes[offset + 8]! << 16) |
+      (bytes[offset + 9]! << 24);
+    this.sourceHigh = bytes[offset + 10]! | (bytes[offset + 11]! << 8);
+    const etherType = (bytes[offset + 12]! << 8) | bytes[offset + 13]!;
+    this.tagged = etherType === ETHERTYPE_VLAN && length >= ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
+    this.vlanTag = this.tagged ? (bytes[offset + 14]! << 8) | bytes[offset + 15]! : 0;
+  }
+
+  /** Layers 3 and 4; readLayer2() must have run on the same frame. */
+  readUpperLayers(bytes: Uint8Array, offset: number, length: number): void {
+    const l3 = this.tagged ? ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES : ETHERNET_HEADER_BYTES;
+    const etherType = (bytes[offset + l3 - 2]! << 8) | bytes[offset + l3 - 1]!;
+    this.type = 0;
+    this.l3Offset = l3;
+    this.l4Offset = 0;
+    this.l3End = length;
+    this.l3HeaderEnd = l3;
+    this.l4HeaderBytes = 0;
+    this.protocol = 0;
+    this.fragment = false;
+    if (etherType === ETHERTYPE_IPV4) this.#readIpv4(bytes, offset, length);
+    else if (etherType === ETHERTYPE_IPV6) this.#readIpv6(bytes, offset, length);
+  }
+
+  get multicast(): boolean {
+    return (this.destinationLow & 1) !== 0;
+  }
+
+  get broadcast(): boolean {
+    return this.destinationLow === -1 && this.destinationHigh === 0xffff;
+  }
+
+  #readIpv4(bytes: Uint8Array, offset: number, length: number): void {
+    const l3 = this.l3Offset;
+    if (length < l3 + 20) return;
+    const at = offset + l3;
+    const first = bytes[at]!;
+    const headerBytes = (first & 0xf) << 2;
+    if (first >> 4 !== 4 || headerBytes < 20 || length < l3 + headerBytes) return;
+    const totalBytes = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+    if (totalBytes < headerBytes || l3 + totalBytes > length) return;
+    this.type = headerBytes > 20 ? PACKET_TYPE.ipv4 | PACKET_TYPE.ipv4Options : PACKET_TYPE.ipv4;
+    this.l3End = l3 + totalBytes;
+    // more-fragments flag or a fragment offset
+    this.fragment = ((bytes[at + 6]! << 8) | bytes[at + 7]!) & 0x3fff ? true : false;
+    this.#setLayer4(bytes, offset, bytes[at + 9]!, l3 + headerBytes);
+  }
+
+  #readIpv6(bytes: Uint8Array, offset: number, length: number): void {
+    const l3 = this.l3Offset;
+    if (length < l3 + IPV6_HEADER_BYTES) return;
+    const at = offset + l3;
+    if (bytes[at]! >> 4 !== 6) return;
+    const end = l3 + IPV6_HEADER_BYTES + ((bytes[at + 4]! << 8) | bytes[at + 5]!);
+    if (end > length) return;
+    this.type = PACKET_TYPE.ipv6;
+    this.l3End = end;
+    let next = bytes[at + 6]!;
+    let l4 = l3 + IPV6_HEADER_BYTES;
+    for (let i = 0; i < MAX_EXTENSIONS && isExtension(next) && l4 + 8 <= end; i++) {
+      this.type |= PACKET_TYPE.ipv6Extensions;
+      if (next === FRAGMENT) this.fragment = true;
+      const extensionBytes = next === FRAGMENT ? 8 : (bytes[offset + l4 + 1]! + 1) * 8;
+      next = bytes[offset + l4]!;
+      l4 += extensionBytes;
+    }
+    this.#setLayer4(bytes, offset, next, l4);
+  }
+
+  #setLayer4(bytes: Uint8Array, offset: number, protocol: number, l4: number): void {
+    this.protocol = protocol;
+    this.l3HeaderEnd = l4;
+    if (this.fragment) return;
+    const room = this.l3End - l4;
+    if (protocol === PROTOCOL.tcp) {
+      const headerBytes = room >= 20 ? (bytes[offset + l4 + 12]! >> 4) << 2 : 0;
+      if (headerBytes < 20 || headerBytes > room) return;
+      this.type |= PACKET_TYPE.tcp;
+      this.l4HeaderBytes = headerBytes;
+    } else if (protocol === PROTOCOL.udp && room >= 8) {
+      this.type |= PACKET_TYPE.udp;
+      this.l4HeaderBytes = 8;
+    } else if (protocol === PROTOCOL.sctp && room >= 12) {
+      this.type |= PACKET_TYPE.sctp;
+      this.l4HeaderBytes = 12;
+    } else {
+      return;
+    }
+    this.l4Offset = l4;
+  }
+}
+
+const isExtension = (header: number): boolean =>
+  header === HOP_BY_HOP || header === ROUTING || header === FRAGMENT || header === DESTINATION_OPTIONS;

@@ -1,0 +1,118 @@
+/**
+ * Receive-side scaling (MRQC, RSSRK, RETA): the Toeplitz hash of a packet's addresses and ports, and the queue that the
+ * redirection table makes of it. The key is expanded into one table of 256 words per input byte, so that a hash is
+ * 12 (IPv4 with ports) or 36 (IPv6 with ports) look-ups.
+ */
+import { PACKET_TYPE, psrtypeQueueBits, RSS_TYPE } from './descriptors.js';
+import { MRQC, psrtypeOffset, retaOffset, rssKeyOffset } from './offsets.js';
+import type { Packet } from './packet.js';
+import { CONTROL, type NicShared, REGION } from './shared.js';
+
+const KEY_WORDS = 10;
+const INPUT_BYTES = 36;
+/** MRQC 3:0: VMDq with RSS, 32 pools of 4 queues or 64 pools of 2. */
+const MODE_VMDQ_RSS_32 = 0xa;
+const MODE_VMDQ_RSS_64 = 0xb;
+const FIELD = {
+  ipv4Tcp: 1 << 16,
+  ipv4: 1 << 17,
+  ipv6: 1 << 20,
+  ipv6Tcp: 1 << 21,
+  ipv4Udp: 1 << 22,
+  ipv6Udp: 1 << 23,
+} as const;
+
+export class Rss {
+  /** Results of choose(). */
+  hash = 0;
+  /** RSS_TYPE of the hash, none when nothing was hashed. */
+  type = 0;
+  readonly #words: Int32Array;
+  readonly #tables = new Int32Array(INPUT_BYTES * 256);
+  readonly #key = new Uint8Array(KEY_WORDS * 4);
+  #version = -1;
+  #fields = 0;
+
+  constructor(shared: NicShared) {
+    this.#words = shared.words;
+  }
+
+  /** Call once a step. */
+  refresh(): void {
+    const words = this.#words;
+    const version = Atomics.load(words, REGION.control + CONTROL.filterVersion);
+    if (version === this.#version) return;
+    this.#version = version;
+    const mrqc = words[MRQC >> 2]!;
+    const mode = mrqc & 0xf;
+    this.#fields = mode === MODE_VMDQ_RSS_32 || mode === MODE_VMDQ_RSS_64 ? mrqc & 0xffff_0000 : 0;
+    if (this.#fields !== 0 && this.#readKey()) this.#expandKey();
+  }
+
+  /** Hashes a frame and returns its pool's queue, 0 or 1. */
+  choose(pool: number, packet: Packet, bytes: Uint8Array, offset: number): number {
+    this.hash = 0;
+    this.type = RSS_TYPE.none;
+    if (this.#fields === 0 || !this.#classify(packet)) return 0;
+    const ipv4 = (packet.type & PACKET_TYPE.ipv4) !== 0;
+    const addresses = offset + packet.l3Offset + (ipv4 ? 12 : 8);
+    const addressBytes = ipv4 ? 8 : 32;
+    const tables = this.#tables;
+    let hash = 0;
+    for (let i = 0; i < addressBytes; i++) hash ^= tables[(i << 8) | bytes[addresses + i]!]!;
+    if (this.type !== RSS_TYPE.ipv4 && this.type !== RSS_TYPE.ipv6) {
+      const ports = offset + packet.l4Offset;
+      for (let i = 0; i < 4; i++) hash ^= tables[((addressBytes + i) << 8) | bytes[ports + i]!]!;
+    }
+    this.hash = hash;
+    if (psrtypeQueueBits(this.#words[psrtypeOffset(pool) >> 2]!) === 0) return 0;
+    const entry = hash & 0x7f;
+    return (this.#words[retaOffset(entry >> 2) >> 2]! >>> ((entry & 3) << 3)) & 1;
+  }
+
+  #classify(packet: Packet): boolean {
+    const type = packet.type;
+    const fields = this.#fields;
+    if ((type & PACKET_TYPE.ipv4) !== 0) {
+      if ((type & PACKET_TYPE.tcp) !== 0 && (fields & FIELD.ipv4Tcp) !== 0) this.type = RSS_TYPE.ipv4Tcp;
+      else if ((type & PACKET_TYPE.udp) !== 0 && (fields & FIELD.ipv4Udp) !== 0) this.type = RSS_TYPE.ipv4Udp;
+      else if ((fields & FIELD.ipv4) !== 0) this.type = RSS_TYPE.ipv4;
+    } else if ((type & PACKET_TYPE.ipv6) !== 0) {
+      if ((type & PACKET_TYPE.tcp) !== 0 && (fields & FIELD.ipv6Tcp) !== 0) this.type = RSS_TYPE.ipv6Tcp;
+      else if ((type & PACKET_TYPE.udp) !== 0 && (fields & FIELD.ipv6Udp) !== 0) this.type = RSS_TYPE.ipv6Udp;
+      else if ((fields & FIELD.ipv6) !== 0) this.type = RSS_TYPE.ipv6;
+    }
+    return this.type !== RSS_TYPE.none;
+  }
+
+  /** True if the key is another one than last time. */
+  #readKey(): boolean {
+    let changed = false;
+    for (let i = 0; i < KEY_WORDS * 4; i++) {
+      const byte = (this.#words[rssKeyOffset(i >> 2) >> 2]! >>> ((i & 3) << 3)) & 0xff;
+      changed ||= byte !== this.#key[i];
+      this.#key[i] = byte;
+    }
+    return changed;
+  }
+
+  #expandKey(): void {
+    const key = this.#key;
+    for (let position = 0; position < INPUT_BYTES; position++) {
+      for (let value = 0; value < 256; value++) {
+        let hash = 0;
+        for (let bit = 0; bit < 8; bit++) {
+          if ((value & (0x80 >> bit)) === 0) continue;
+          // the 32 key bits that begin at this input bit
+          const high =
+            (key[position]! << 24) |
+            (key[position + 1]! << 16) |
+            (key[position + 2]! << 8) |
+            key[position + 3]!;
+          hash ^= bit === 0 ? high : (high << bit) | (key[position + 4]! >>> (8 - bit));
+        }
+        this.#tables[(position << 8) | value] = hash;
+      }
+    }
+  }
+}

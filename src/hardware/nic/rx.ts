@@ -1,0 +1,303 @@
+/**
+ * The receive half of the DMA engine: from a frame and a queue to bytes in guest memory.
+ *
+ *   admit()  are there enough descriptors for the whole frame?   take | hold (the sender keeps it) | drop
+ *   place()  for each descriptor: payload -> truth -> dwords 0-1 -> dwords 2-3 in one store -> truth
+ *            then counters, then RDH, then (at the end of the engine's step) the interrupt
+ *
+ * So a head that moved past a slot means that the slot's DMA is complete, and it stays at a packet's first descriptor
+ * until the packet's last one is done. Plain stores suffice: they become visible in order on x86-64.
+ *
+ * A queue's geometry is read once, when it is enabled. Whatever the guest does to its ring meanwhile, every address
+ * passes the IOMMU at the time of the write.
+ */
+import { FAULT, type IommuDomain } from '../iommu/domain.js';
+import { type Bytes, copyBytes } from './bytes.js';
+import {
+  DESCRIPTOR_BYTES,
+  DESCTYPE,
+  HEADER_LENGTH_SHIFT,
+  MAX_HEADER_LENGTH,
+  PACKET_TYPE,
+  PSRTYPE,
+  RX_ERROR,
+  RX_STATUS,
+  SPLIT_HEADER,
+  srrctlBufferBytes,
+  srrctlHeaderBytes,
+  srrctlType,
+} from './descriptors.js';
+import { psrtypeOffset, RX, RXDCTL_VME, rxQueueOffset, SRRCTL_DROP_EN } from './offsets.js';
+import { ETHERNET_HEADER_BYTES, type Packet } from './packet.js';
+import { QueueSet } from './queue-set.js';
+import { CONTROL, type NicShared, QUEUE_COUNT, REGION } from './shared.js';
+import type { NicStats } from './stats.js';
+
+export const ADMIT = { take: 0, hold: 1, drop: 2 } as const;
+export type Admit = (typeof ADMIT)[keyof typeof ADMIT];
+
+/** Write-back values of one frame, the same for each pool that gets it. */
+export interface RxMeta {
+  /** RSS type and packet type flags. */
+  info: number;
+  hash: number;
+  /** Status and error bits of the last descriptor, without done and end-of-packet. */
+  status: number;
+  vlanTag: number;
+}
+
+export class RxPath {
+  readonly queues: QueueSet;
+  readonly #words: Int32Array;
+  readonly #domains: readonly (IommuDomain | null)[];
+  readonly #stats: NicStats;
+  readonly #bufferBytes = new Int32Array(QUEUE_COUNT);
+  readonly #headerBytes = new Int32Array(QUEUE_COUNT);
+  readonly #descriptorType = new Uint8Array(QUEUE_COUNT);
+  readonly #dropEnabled = new Uint8Array(QUEUE_COUNT);
+  // two words become one 8-byte store by way of a double, see publish()
+  readonly #pairWords = new Int32Array(2);
+  readonly #pairDouble = new Float64Array(this.#pairWords.buffer);
+
+  constructor(shared: NicShared, domains: readonly (IommuDomain | null)[], stats: NicStats) {
+    this.#words = shared.words;
+    this.#domains = domains;
+    this.#stats = stats;
+    this.queues = new QueueSet(shared, domains, rxQueueOffset, {
+      base: RX.RDBAL,
+      baseHigh: RX.RDBAH,
+      length: RX.RDLEN,
+      head: RX.RDH,
+      tail: RX.RDT,
+    });
+  }
+
+  /** Reads the geometry of a queue that was just enabled, or whose domain changed. */
+  configure(queue: number): void {
+    this.queues.configure(queue);
+    const srrctl = this.#words[(rxQueueOffset(queue) + RX.SRRCTL) >> 2]!;
+    this.#bufferBytes[queue] = srrctlBufferBytes(srrctl);
+    this.#headerBytes[queue] = srrctlHeaderBytes(srrctl);
+    this.#descriptorType[queue] = srrctlType(srrctl);
+    this.#dropEnabled[queue] = (srrctl & SRRCTL_DROP_EN) !== 0 ? 1 : 0;
+    // no buffer size: nothing could ever be received
+    if (this.#bufferBytes[queue] === 0) this.queues.stop(queue);
+  }
+
+  stop(queue: number): void {
+    this.queues.stop(queue);
+  }
+
+  /** Whether this queue wants VLAN tags stripped; drivers switch it while the queue runs. */
+  stripsVlan(queue: number): boolean {
+    return (this.#words[(rxQueueOffset(queue) + RX.RXDCTL) >> 2]! & RXDCTL_VME) !== 0;
+  }
+
+  /** Whether the queue can take `frames` frames of this size now. */
+  admit(queue: number, frameBytes: number, frames = 1): Admit {
+    const count = this.queues.count[queue]!;
+    if (count === 0) return ADMIT.drop;
+    const tail = this.#words[this.queues.tailWord[queue]!]!;
+    // a tail outside the ring hands over nothing, and must not stop the wire for the others
+    if (tail < 0 || tail >= count) return ADMIT.drop;
+    let free = tail - this.queues.head[queue]!;
+    if (free < 0) free += count;
+    const bufferBytes = this.#bufferBytes[queue]!;
+    const perFrame = frameBytes <= bufferBytes ? 1 : Math.ceil(frameBytes / bufferBytes);
+    const needed = perFrame * frames;
+    if (free >= needed) return ADMIT.take;
+    // more than the ring ever holds: waiting would be for ever
+    if (needed >= count || this.#drops(queue)) return ADMIT.drop;
+    return ADMIT.hold;
+  }
+
+  /** Writes an admitted frame. `meta` is about the whole frame. */
+  place(queue: number, packet: Packet, from: Bytes, offset: number, length: number, meta: RxMeta): void {
+    const pool = queue >> 1;
+    const domain = this.#domains[pool]!;
+    const queues = this.queues;
+    let head: number;
+    if (length <= this.#bufferBytes[queue]! && this.#descriptorType[queue] === DESCTYPE.oneBuffer) {
+      head = queues.head[queue]!;
+      const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
+      this.#writePayload(domain, domain.i32[at >> 2]!, domain.i32[(at >> 2) + 1]!, from, offset, length);
+      domain.i32[at >> 2] = meta.info;
+      domain.i32[(at >> 2) + 1] = meta.hash;
+      this.#publish(
+        domain,
+        at,
+        meta.status | RX_STATUS.done | RX_STATUS.endOfPacket,
+        length | (meta.vlanTag << 16),
+      );
+      head = head + 1 === queues.count[queue] ? 0 : head + 1;
+    } else if (this.#descriptorType[queue] === DESCTYPE.legacy) {
+      head = this.#placeLegacy(queue, domain, from, offset, length, meta);
+    } else {
+      head = this.#placeChain(queue, domain, packet, from, offset, length, meta);
+    }
+    this.#stats.countRx(pool, length, packet.multicast);
+    queues.head[queue] = head;
+    this.#words[queues.headWord[queue]!] = head;
+    queues.notePending(queue);
+  }
+
+  #drops(queue: number): boolean {
+    if (this.#dropEnabled[queue] !== 0) return true;
+    const word = this.#words[REGION.control + CONTROL.queueDrop + (queue >> 5)]!;
+    return ((word >>> (queue & 31)) & 1) !== 0;
+  }
+
+  /** A posted write that faults is lost without the device learning of it: the write-back goes on as if it had landed. */
+  #writePayload(
+    domain: IommuDomain,
+    addressLow: number,
+    addressHigh: number,
+    from: Bytes,
+    offset: number,
+    length: number,
+  ): void {
+    const target = domain.translate(addressLow, addressHigh, length, true);
+    if (target === FAULT) return;
+    copyBytes(from, offset, domain, target, length);
+    domain.markWritten(target, length);
+  }
+
+  /** One-buffer chains and header split. */
+  #placeChain(
+    queue: number,
+    domain: IommuDomain,
+    packet: Packet,
+    from: Bytes,
+    offset: number,
+    length: number,
+    meta: RxMeta,
+  ): number {
+    const queues = this.queues;
+    const bufferBytes = this.#bufferBytes[queue]!;
+    const count = queues.count[queue]!;
+    let status = meta.status;
+    let info = meta.info;
+    let done = 0;
+    let head = queues.head[queue]!;
+    const split = this.#splitBytes(queue, packet, length);
+    if (split > 0) {
+      const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >> 2;
+      // bit 0 of the header address is the done bit's place
+      this.#writePayload(domain, domain.i32[at + 2]! & ~1, domain.i32[at + 3]!, from, offset, split);
+      info |= (split << HEADER_LENGTH_SHIFT) | SPLIT_HEADER;
+      done = split;
+    } else if (split < 0) {
+      status |= RX_ERROR.headerBufferOverflow;
+    }
+    let first = true;
+    do {
+      const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
+      const chunk = Math.min(length - done, bufferBytes);
+      const last = done + chunk === length;
+      if (chunk > 0) {
+        this.#writePayload(
+          domain,
+          domain.i32[at >> 2]!,
+          domain.i32[(at >> 2) + 1]!,
+          from,
+          offset + done,
+          chunk,
+        );
+      }
+      // the header fields belong to the descriptor that holds the header, everything else to the last one
+      domain.i32[at >> 2] = first ? info : last ? meta.info : 0;
+      domain.i32[(at >> 2) + 1] = last ? meta.hash : 0;
+      if (last) {
+        this.#publish(
+          domain,
+          at,
+          status | RX_STATUS.done | RX_STATUS.endOfPacket,
+          chunk | (meta.vlanTag << 16),
+        );
+      } else {
+        this.#publish(domain, at, RX_STATUS.done, chunk);
+      }
+      done += chunk;
+      first = false;
+      head = head + 1 === count ? 0 : head + 1;
+    } while (done < length);
+    return head;
+  }
+
+  /** Bytes that go to the header buffer; 0: no split; -1: the header is larger than its buffer. */
+  #splitBytes(queue: number, packet: Packet, length: number): number {
+    const type = this.#descriptorType[queue]!;
+    if (type !== DESCTYPE.split && type !== DESCTYPE.splitAlways) return 0;
+    const room = Math.min(this.#headerBytes[queue]!, MAX_HEADER_LENGTH);
+    const header = headerBytesOf(packet, this.#words[psrtypeOffset(queue >> 1) >> 2]!);
+    if (header > room) return -1;
+    if (header > 0) return Math.min(header, length);
+    return type === DESCTYPE.splitAlways ? Math.min(length, room) : 0;
+  }
+
+  /** Legacy descriptors keep the address: only bytes 8-15 are written. */
+  #placeLegacy(
+    queue: number,
+    domain: IommuDomain,
+    from: Bytes,
+    offset: number,
+    length: number,
+    meta: RxMeta,
+  ): number {
+    const queues = this.queues;
+    const bufferBytes = this.#bufferBytes[queue]!;
+    const count = queues.count[queue]!;
+    let head = queues.head[queue]!;
+    for (let done = 0; done < length; ) {
+      const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
+      const chunk = Math.min(length - done, bufferBytes);
+      this.#writePayload(
+        domain,
+        domain.i32[at >> 2]!,
+        domain.i32[(at >> 2) + 1]!,
+        from,
+        offset + done,
+        chunk,
+      );
+      done += chunk;
+      const last = done === length;
+      // the advanced format's low status bits and checksum errors, moved to one byte each
+      const status = last ? (meta.status & 0x78) | RX_STATUS.done | RX_STATUS.endOfPacket : RX_STATUS.done;
+      const errors = last ? (meta.status >>> 24) & 0xc0 : 0;
+      this.#publish(domain, at, chunk, status | (errors << 8) | (last ? meta.vlanTag << 16 : 0));
+      head = head + 1 === count ? 0 : head + 1;
+    }
+    return head;
+  }
+
+  /**
+   * Dwords 2 and 3 in one 8-byte store, so that neither a driver that polls the done bit (dword 2) nor one that polls
+   * the length (dword 3) sees half of it. A double is the only 8-byte store that costs nothing here; patterns that are
+   * a NaN, which might not survive, go through a slower one.
+   */
+  #publish(domain: IommuDomain, at: number, dword2: number, dword3: number): void {
+    if ((dword3 & 0x7ff0_0000) !== 0x7ff0_0000) {
+      this.#pairWords[0] = dword2;
+      this.#pairWords[1] = dword3;
+      domain.f64[(at + 8) >> 3] = this.#pairDouble[0]!;
+    } else {
+      domain.view.setBigUint64(at + 8, (BigInt(dword3 >>> 0) << 32n) | BigInt(dword2 >>> 0), true);
+    }
+    domain.markWritten(at, DESCRIPTOR_BYTES);
+  }
+}
+
+/** Length of the longest header that PSRTYPE names and the packet has; 0 if none. */
+function headerBytesOf(packet: Packet, psrtype: number): number {
+  const type = packet.type;
+  if (packet.l4Offset !== 0) {
+    if ((type & PACKET_TYPE.tcp) !== 0 && (psrtype & PSRTYPE.tcp) !== 0)
+      return packet.l4Offset + packet.l4HeaderBytes;
+    if ((type & PACKET_TYPE.udp) !== 0 && (psrtype & PSRTYPE.udp) !== 0)
+      return packet.l4Offset + packet.l4HeaderBytes;
+  }
+  const ipv4 = (type & PACKET_TYPE.ipv4) !== 0 && (psrtype & PSRTYPE.ipv4) !== 0;
+  const ipv6 = (type & PACKET_TYPE.ipv6) !== 0 && (psrtype & PSRTYPE.ipv6) !== 0;
+  if (ipv4 || ipv6) return packet.l3HeaderEnd;
+  return (psrtype & PSRTYPE.l2) !== 0 ? packet.l3Offset || ETHERNET_HEADER_BYTES : 0;
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { vfgprcOffset, vfgptcOffset } from '../../../src/hardware/nic/offsets.js';
+import { isQueueActive } from '../../../src/hardware/nic/queue-state.js';
+import { Card, frameOf, macOf, PEER_MAC, Pool, RxRing, TxRing } from './engine-harness.js';
+
+describe('engine', () => {
+  it('puts a frame from the wire into the queue of the pool that owns its address', () => {
+    const card = new Card();
+    const pool = new Pool(card, 3);
+    const ring = new RxRing(pool);
+    pool.enableInterrupts();
+    ring.post(8);
+    const frame = frameOf(macOf(3), PEER_MAC, 100);
+    card.wire.arriving.push(frame);
+    card.run();
+    expect(ring.payload(0)).toEqual(frame);
+    expect(ring.status(0)).toBe(3);
+    expect(ring.head).toBe(1);
+    expect(card.get(vfgprcOffset(3))).toBe(1);
+    expect(card.messages).toEqual([{ requester: 4, data: 0 }]);
+    // payload page and ring page, nothing else
+    expect(pool.truthPages()).toEqual([ring.base >> 12, ring.buffers >> 12]);
+  });
+
+  it('sends a frame to the wire, reports it and raises the queue', () => {
+    const card = new Card();
+    const pool = new Pool(card, 40);
+    const ring = new TxRing(pool, { queue: 1 });
+    pool.enableInterrupts();
+    const frame = frameOf(PEER_MAC, macOf(40), 200);
+    const slot = ring.pushFrame(frame);
+    ring.ring();
+    card.run();
+    expect(card.wire.sent).toEqual([frame]);
+    expect(ring.isDone(slot)).toBe(true);
+    expect(ring.head).toBe(1);
+    expect(card.get(vfgptcOffset(40))).toBe(1);
+    expect(card.messages).toEqual([{ requester: 41, data: 1 }]);
+    expect(pool.truthPages()).toEqual([ring.base >> 12]);
+  });
+
+  it('acknowledges enable and disable at a step', () => {
+    const card = new Card();
+    const pool = new Pool(card, 0);
+    const ring = new RxRing(pool);
+    expect(isQueueActive(card.shared, 'rx', 0)).toBe(true);
+    ring.disable();
+    expect(isQueueActive(card.shared, 'rx', 0)).toBe(true);
+    card.engine.step();
+    expect(isQueueActive(card.shared, 'rx', 0)).toBe(false);
+    ring.post(4);
+    card.wire.arriving.push(frameOf(macOf(0), PEER_MAC));
+    card.run();
+    expect(ring.head).toBe(0);
+    expect(card.wire.arriving).toHaveLength(0);
+  });
+
+  it('raises one interrupt for a batch', () => {
+    const card = new Card();
+    const pool = new Pool(card, 1);
+    const ring = new RxRing(pool);
+    pool.enableInterrupts();
+    ring.post(40);
+    for (let i = 0; i < 40; i++) card.wire.arriving.push(frameOf(macOf(1), PEER_MAC, 60, i));
+    card.engine.step();
+    expect(ring.head).toBe(40);
+    expect(card.messages).toHaveLength(1);
+  });
+});
