@@ -9,15 +9,9 @@ import { resetFunction } from '../nic/reset.js';
 import { CONFIG_WORDS, type NicShared, REGION } from '../nic/shared.js';
 import { writableConfigBits } from './config-image.js';
 import type { MsiSink } from './msi.js';
-import { COMMAND_MASTER, PCI } from './offsets.js';
+import { PCI } from './offsets.js';
 
 const FUNCTION_LEVEL_RESET = 1 << 15;
-
-/** Whether a function may put DMA on the bus; the engine asks before it touches a pool's rings. Pool = function number. */
-export function busMasterEnabled(words: Int32Array, functionNumber: number): boolean {
-  const command = REGION.config + functionNumber * CONFIG_WORDS + (PCI.COMMAND >> 2);
-  return (Atomics.load(words, command) & COMMAND_MASTER) !== 0;
-}
 
 export class ConfigSpace {
   readonly functionNumber: number;

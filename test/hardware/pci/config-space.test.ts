@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { busMasterEnabled } from '../../../src/hardware/pci/config-space.js';
+import { CONTROL, REGION } from '../../../src/hardware/nic/shared.js';
 import { PCI } from '../../../src/hardware/pci/offsets.js';
 import { Card } from '../nic/card.js';
 
@@ -53,11 +53,12 @@ describe("a VF's configuration space", () => {
     expect(read(PCI.BAR0)).toBe(0x1234_4004);
   });
 
-  it('gates DMA by Command.BusMaster', () => {
-    expect(busMasterEnabled(card.shared.words, 4)).toBe(false);
+  it('takes memory enable and bus mastering, no other command bit, and rings the engine', () => {
+    const rings = () => card.shared.words[REGION.control + CONTROL.doorbell]!;
+    const before = rings();
     vf.write32(PCI.COMMAND, 0xffff_ffff);
     expect(read(PCI.COMMAND)).toBe(0x0010_0006);
-    expect(busMasterEnabled(card.shared.words, 4)).toBe(true);
+    expect(rings()).toBe(before + 1);
     vf.write32(PCI.COMMAND, 0);
   });
 
