@@ -1,0 +1,90 @@
+/**
+ * The bus of one VM, in its vCPU's thread: the host bridge in slot 0, passed-through VFs from slot 1 on.
+ *
+ *   configuration space   an exit, emulated on the VF's configuration words
+ *   BAR0                  through the BAR map: mostly straight to the device
+ *   BAR3                  an exit: the hypervisor owns the MSI-X table
+ */
+import type { Clock } from '../hardware/clock.js';
+import { type NicHandle, NicShared } from '../hardware/nic/shared.js';
+import { VfBar } from '../hardware/nic/vf-bar.js';
+import { ConfigSpace } from '../hardware/pci/config-space.js';
+import type { GuestBus } from '../machine/guest-bus.js';
+import { BarAccess } from './bar-access.js';
+import { GuestVfBar } from './guest-vf-bar.js';
+import { type InterruptRoute, InterruptRemap } from './interrupt-remap.js';
+import { countExit, EXIT_REASON } from './vm-exits.js';
+
+/** What a vCPU's thread needs of one passed-through VF. Structured-cloneable. */
+export interface SlotHandle {
+  readonly slot: number;
+  readonly nic: NicHandle;
+  readonly vf: number;
+  readonly barMap: SharedArrayBuffer;
+  /** Where messages go that an access of this VF can fire: its own to the VM, the PF's to the host. */
+  readonly routes: readonly InterruptRoute[];
+}
+
+const NOTHING = 0xffff_ffff;
+
+/** Configuration space of the host bridge: vendor and device 8086:1237, class 06:00 revision 2, nothing else. */
+const HOST_BRIDGE: ReadonlyMap<number, number> = new Map([
+  [0x00, 0x1237_8086],
+  [0x08, 0x0600_0002],
+]);
+
+interface Function {
+  readonly config: ConfigSpace;
+  readonly bar: GuestVfBar;
+  readonly bar0: BarAccess;
+}
+
+export class GuestBusView implements GuestBus {
+  readonly #functions: (Function | undefined)[] = [];
+  readonly #control: Int32Array;
+
+  constructor(slots: readonly SlotHandle[], control: Int32Array, clock: Clock) {
+    this.#control = control;
+    for (const { slot, nic, vf, barMap, routes } of slots) {
+      const shared = new NicShared(nic);
+      const msi = new InterruptRemap(routes);
+      const bar = new GuestVfBar(new VfBar(shared, vf, msi, clock), barMap);
+      this.#functions[slot] = {
+        config: new ConfigSpace(shared, vf, msi, clock),
+        bar,
+        bar0: new BarAccess(barMap, bar, control),
+      };
+    }
+  }
+
+  pciRead(slot: number, offset: number): number {
+    countExit(this.#control, EXIT_REASON.configRead);
+    if (slot === 0) return HOST_BRIDGE.get(offset & ~3) ?? 0;
+    return this.#functions[slot]?.config.read32(offset) ?? NOTHING;
+  }
+
+  pciWrite(slot: number, offset: number, value: number): void {
+    countExit(this.#control, EXIT_REASON.configWrite);
+    this.#functions[slot]?.config.write32(offset, value);
+  }
+
+  barRead(slot: number, bar: number, offset: number): number {
+    const target = this.#functions[slot];
+    if (target === undefined) return NOTHING;
+    if (bar === 0) return target.bar0.read32(offset);
+    if (bar !== 3) return NOTHING;
+    countExit(this.#control, EXIT_REASON.msixRead);
+    return target.bar.read32(3, offset);
+  }
+
+  barWrite(slot: number, bar: number, offset: number, value: number): void {
+    const target = this.#functions[slot];
+    if (target === undefined) return;
+    if (bar === 0) {
+      target.bar0.write32(offset, value);
+    } else if (bar === 3) {
+      countExit(this.#control, EXIT_REASON.msixWrite);
+      target.bar.write32(3, offset, value);
+    }
+  }
+}
