@@ -13,6 +13,7 @@ import {
   UDP_PAYLOAD_OFFSET,
   writeUdpHeaders,
 } from './frames.js';
+import { FILL_OVERSHOOT_BYTES, FRAMES_OFFSET, PayloadKernel } from './payload-kernel.js';
 import {
   CHECK_OFFSET,
   generatedCheck,
@@ -64,9 +65,7 @@ export class FrameGenerator implements Wire {
   private readonly maxFrames: number;
   private readonly wordCount: number;
   private readonly strideBytes: number;
-  private readonly bytes: Uint8Array;
-  private readonly words: Int32Array;
-  private readonly doubles: Float64Array;
+  private readonly kernel: PayloadKernel;
   private readonly nextSeq: Uint32Array;
   private nsPerFrame: number;
   private dueNs = 0;
@@ -91,10 +90,8 @@ export class FrameGenerator implements Wire {
     this.nsPerFrame = 1e9 / (options.rateFps ?? Number.POSITIVE_INFINITY);
     const payloadBytes = this.frameLength - UDP_PAYLOAD_OFFSET;
     this.wordCount = (payloadBytes - PAYLOAD_HEAD_BYTES) >> 2;
-    this.strideBytes = (FRAME_PAD_BYTES + this.frameLength + 63) & ~63;
-    this.bytes = new Uint8Array(this.strideBytes * this.flows);
-    this.words = new Int32Array(this.bytes.buffer);
-    this.doubles = new Float64Array(this.bytes.buffer);
+    this.strideBytes = (FRAME_PAD_BYTES + this.frameLength + FILL_OVERSHOOT_BYTES + 63) & ~63;
+    this.kernel = new PayloadKernel(this.strideBytes * this.flows);
     this.nextSeq = new Uint32Array(this.flows);
     this.prepareHeaders(options, payloadBytes);
     this.start();
@@ -133,11 +130,12 @@ export class FrameGenerator implements Wire {
     // One reading of the clock stamps the whole batch: it costs more than a small frame.
     const nowNs = this.clock.nowNs();
     const allowed = Math.min(budget, this.maxFrames - this.sent, this.dueFrames(nowNs));
-    const { bytes, frameLength, strideBytes, flows } = this;
+    const { frameLength, strideBytes, flows } = this;
+    const { bytes } = this.kernel;
     let taken = 0;
     let flow = this.flow;
     for (; taken < allowed; taken++) {
-      const at = flow * strideBytes;
+      const at = FRAMES_OFFSET + flow * strideBytes;
       if (!this.prepared) this.prepare(flow, at, nowNs);
       if (!sink(bytes, at + FRAME_PAD_BYTES, frameLength)) {
         this.prepared = true;
@@ -180,20 +178,15 @@ export class FrameGenerator implements Wire {
   }
 
   private prepare(flow: number, at: number, nowNs: number): void {
-    const { words, wordCount } = this;
+    const { kernel, wordCount } = this;
+    const { words } = kernel;
     const seq = this.nextSeq[flow]!;
     this.nextSeq[flow] = seq + 1;
     const payload = at + FRAME_PAD_BYTES + UDP_PAYLOAD_OFFSET;
     const first = payload >> 2;
     words[first] = seq;
-    this.doubles[(payload + TIMESTAMP_OFFSET) >> 3] = nowNs;
-    let word = Math.imul(seq, WORD_STEP);
-    const start = first + (PAYLOAD_HEAD_BYTES >> 2);
-    const end = start + wordCount;
-    for (let i = start; i < end; i++) {
-      words[i] = word;
-      word = (word + 1) | 0;
-    }
+    kernel.doubles[(payload + TIMESTAMP_OFFSET) >> 3] = nowNs;
+    kernel.fill(payload + PAYLOAD_HEAD_BYTES, wordCount, Math.imul(seq, WORD_STEP));
     words[first + (CHECK_OFFSET >> 2)] = generatedCheck(seq, words[first + 2]!, words[first + 3]!, wordCount);
   }
 
@@ -208,7 +201,12 @@ export class FrameGenerator implements Wire {
         sourcePort: firstSourcePort + flow,
         targetPort: options.targetPort ?? SINK_PORT,
       };
-      writeUdpHeaders(this.bytes, flow * this.strideBytes + FRAME_PAD_BYTES, headers, payloadBytes);
+      writeUdpHeaders(
+        this.kernel.bytes,
+        FRAMES_OFFSET + flow * this.strideBytes + FRAME_PAD_BYTES,
+        headers,
+        payloadBytes,
+      );
     }
   }
 }

@@ -67,9 +67,12 @@ export class PcapngTap implements Wire {
       throw new WireError(`wire pcap:${options.path}: cannot create the file: ${(error as Error).message}`);
     }
     this.tapSink = (bytes, offset, length) => {
-      if (!this.recording!(bytes, offset, length)) return false;
+      // Recorded first, so that what the frame causes comes after it; taken back when the frame is refused.
       this.record(bytes, offset, length, FLAG_INBOUND);
-      return true;
+      const end = this.used;
+      const taken = this.recording!(bytes, offset, length);
+      if (!taken && this.used === end) this.used -= blockBytesOf(length);
+      return taken;
     };
     this.sectionHeader();
     this.interfaceDescription(options.name ?? 'wire');
@@ -118,7 +121,7 @@ export class PcapngTap implements Wire {
   private record(bytes: Uint8Array, offset: number, length: number, flags: number): void {
     if (this.file === null) return;
     const paddedBytes = (length + 3) & ~3;
-    const blockBytes = PACKET_OVERHEAD_BYTES + paddedBytes;
+    const blockBytes = blockBytesOf(length);
     if (this.used + blockBytes > BUFFER_BYTES) this.writeOut();
     const { buffer } = this;
     const sinceNs = this.epochLow + Math.round(this.clock.nowNs() - this.startNs);
@@ -185,4 +188,8 @@ export class PcapngTap implements Wire {
     writeSync(this.file, this.buffer, 0, this.used);
     this.used = 0;
   }
+}
+
+function blockBytesOf(frameLength: number): number {
+  return PACKET_OVERHEAD_BYTES + ((frameLength + 3) & ~3);
 }

@@ -6,6 +6,8 @@
  * check = s1 ^ rotl(s2, 16), where s1 is the sum of all whole words but `check` and s2 the running sum of s1. Trailing
  * 1 to 3 bytes are not covered.
  */
+import { copyBytes } from './copy-bytes.js';
+import { FRAMES_OFFSET, PayloadKernel } from './payload-kernel.js';
 
 export const WORD_STEP = 0x9e3779b1;
 export const SEQ_OFFSET = 0;
@@ -13,6 +15,11 @@ export const CHECK_OFFSET = 4;
 export const TIMESTAMP_OFFSET = 8;
 /** seq, check and the two halves of the timestamp. */
 export const PAYLOAD_HEAD_BYTES = 16;
+
+/** Copying a payload to the kernel pays from about here on. */
+const KERNEL_MIN_BYTES = 128;
+const KERNEL_MAX_BYTES = 16 * 1024;
+let kernel: PayloadKernel | null = null;
 
 // One DataView serves all frames of a buffer: frames lie at any alignment, and making a view costs more than reading.
 let cachedBuffer: ArrayBufferLike | null = null;
@@ -33,6 +40,24 @@ function fold(s1: number, s2: number): number {
 
 /** The check word that a test payload must carry. */
 export function payloadCheck(bytes: Uint8Array, offset: number, payloadBytes: number): number {
+  if (payloadBytes < KERNEL_MIN_BYTES || payloadBytes > KERNEL_MAX_BYTES) {
+    return plainCheck(bytes, offset, payloadBytes);
+  }
+  kernel ??= new PayloadKernel(KERNEL_MAX_BYTES);
+  copyBytes(kernel.bytes, FRAMES_OFFSET, bytes, offset, payloadBytes);
+  const { words } = kernel;
+  const first = FRAMES_OFFSET >> 2;
+  let s1 = words[first]!;
+  let s2 = s1;
+  s1 = (s1 + words[first + 2]!) | 0;
+  s2 = (s2 + s1) | 0;
+  s1 = (s1 + words[first + 3]!) | 0;
+  s2 = (s2 + s1) | 0;
+  return kernel.check(FRAMES_OFFSET + PAYLOAD_HEAD_BYTES, (payloadBytes - PAYLOAD_HEAD_BYTES) >> 2, s1, s2);
+}
+
+/** The rule as it is written above, word by word: for short payloads, and what the kernel is compared with. */
+export function plainCheck(bytes: Uint8Array, offset: number, payloadBytes: number): number {
   const view = viewOf(bytes);
   const start = bytes.byteOffset + offset;
   const end = start + (payloadBytes & ~3);
