@@ -38,7 +38,8 @@ export function layoutFor(ramBytes: number): MemoryLayout {
   const asyncifyOffset = scratchOffset + SCRATCH_BYTES;
   const dirtyLogOffset = asyncifyOffset + ASYNCIFY_BYTES;
   // the log covers itself too: Asyncify's own stores are logged like any other
-  const upperBound = dirtyLogOffset + Math.ceil((dirtyLogOffset + 2 * WASM_PAGE_BYTES) / PAGE_BYTES) + WASM_PAGE_BYTES;
+  const upperBound =
+    dirtyLogOffset + Math.ceil((dirtyLogOffset + 2 * WASM_PAGE_BYTES) / PAGE_BYTES) + WASM_PAGE_BYTES;
   const totalBytes = Math.ceil(upperBound / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
   return {
     ramBytes,
@@ -60,7 +61,7 @@ export const CTRL = {
   command: 1,
   /** What the vCPU is doing, see VCPU_STATE. The main thread may wait on it. */
   state: 2,
-  /** Build that runs: 0 plain, 1 logging. */
+  /** Build that the guest is to run in, see VCPU_BUILD; `activeBuild` is the one it does run in. */
   build: 3,
   /** memory.size as the guest sees it, in 64 KiB pages. */
   guestPages: 4,
@@ -82,10 +83,27 @@ export const CTRL = {
   /** Times the vCPU blocked in wait-for-interrupt, and total ns blocked as a double at 34..35. */
   waits: 32,
   waitNs: 34,
+  /** Bytes of the saved Asyncify stack, while framesValid. */
+  frameBytes: 36,
+  /** Length of the command line, whose bytes begin at word `commandLine`. */
+  commandLineBytes: 37,
+  /** Written by the vCPU when it enters the guest. */
+  activeBuild: 38,
   /** Saved mutable globals, 8 bytes each, at most MAX_GLOBALS. */
   globals: 64,
+  commandLine: 512,
 } as const;
 export const MAX_GLOBALS = 128;
+export const MAX_COMMAND_LINE_BYTES = 2048;
 
 export const VCPU_STATE = { created: 0, running: 1, paused: 2, halted: 3, trapped: 4 } as const;
-export const VCPU_COMMAND = { none: 0, pause: 1, switchToPlain: 2, switchToLogging: 3, throttle: 4, stop: 5 } as const;
+/**
+ * Low byte of the command word. `switch` makes the vCPU leave the guest and enter it again in the build that CTRL.build
+ * names. The bits above number the order, so that two equal orders in a row are two.
+ */
+export const VCPU_COMMAND = { none: 0, pause: 1, switch: 2, stop: 3 } as const;
+export const COMMAND_KIND_MASK = 0xff;
+export const COMMAND_NUMBER_SHIFT = 8;
+export const VCPU_BUILD = { plain: 0, logging: 1 } as const;
+/** Words of the control page. */
+export const CONTROL_WORDS = CONTROL_BYTES / 4;

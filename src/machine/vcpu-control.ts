@@ -1,0 +1,285 @@
+/**
+ * The main thread's hand on a vCPU. Orders go through the control page, so that they reach a guest in the middle of a
+ * loop; answers come back as events.
+ *
+ *   created --prepared--> paused <--pause / resume--> running --> halted | trapped        any --stop--> stopped
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { LoadedImage } from '../guest/loaded-image.js';
+import type { Clock } from '../hardware/clock.js';
+import { raiseInterruptLine, wakeVcpu } from './interrupt-lines.js';
+import {
+  COMMAND_NUMBER_SHIFT,
+  CTRL,
+  layoutFor,
+  type MemoryLayout,
+  VCPU_BUILD,
+  VCPU_COMMAND,
+} from './layout.js';
+import { controlWords, holdVcpu, readCommandLine, writeCommandLine } from './memory.js';
+import { ASYNCIFY_HEADER_BYTES, MAX_THROTTLE_PERCENT, THROTTLE_SLICE_MS } from './vcpu.js';
+import type { TrapReport, VcpuEvent } from './vcpu-events.js';
+import { VCPU_STATE_VERSION, type VcpuExit, type VcpuState } from './vcpu-state.js';
+
+export type VcpuPhase =
+  | { readonly kind: 'created' }
+  | { readonly kind: 'paused'; readonly atNs: number }
+  | { readonly kind: 'running'; readonly atNs: number }
+  | { readonly kind: 'halted'; readonly exitCode: number; readonly atNs: number }
+  | { readonly kind: 'trapped'; readonly report: TrapReport; readonly atNs: number }
+  | { readonly kind: 'stopped' };
+
+/** Which phase may follow which. */
+const TRANSITIONS: Readonly<Record<VcpuPhase['kind'], readonly VcpuPhase['kind'][]>> = {
+  created: ['paused', 'running', 'trapped', 'stopped'],
+  paused: ['running', 'halted', 'trapped', 'stopped'],
+  running: ['paused', 'halted', 'trapped', 'stopped'],
+  halted: ['stopped'],
+  trapped: ['stopped'],
+  stopped: [],
+};
+
+/** An order that the vCPU's phase does not allow. */
+export class VcpuPhaseError extends Error {
+  constructor(from: string, wanted: string) {
+    super(`the vCPU is ${from}, so it cannot ${wanted}`);
+    this.name = 'VcpuPhaseError';
+  }
+}
+
+export interface VcpuListener {
+  onPhase?(phase: VcpuPhase): void;
+  onConsole?(line: string): void;
+}
+
+export type BuildName = keyof typeof VCPU_BUILD;
+
+export class VcpuControl {
+  /** To be transferred to the vCPU's worker, as VcpuBoot.port. */
+  readonly workerPort: MessagePort;
+  /** Resolves when both builds are instantiated: from then on a resume takes effect at once. */
+  readonly prepared: Promise<void>;
+  readonly #image: LoadedImage;
+  readonly #memory: WebAssembly.Memory;
+  readonly #layout: MemoryLayout;
+  readonly #control: Int32Array;
+  readonly #clockOffset: Float64Array;
+  readonly #clock: Clock;
+  readonly #port: MessagePort;
+  readonly #listener: VcpuListener;
+  readonly #waiters: { done: () => boolean; resolve: () => void }[] = [];
+  #phase: VcpuPhase = { kind: 'created' };
+  #ready = false;
+  /** The worker's runVcpu has come to its end. */
+  #workerEnded = false;
+  /** Orders given so far, and the latest that a pause has answered. */
+  #orders = 0;
+  #pausedFor = -1;
+  #throttleTimer: NodeJS.Timeout | null = null;
+
+  /** The vCPU starts held: it runs at the first resume. */
+  constructor(image: LoadedImage, memory: WebAssembly.Memory, clock: Clock, listener: VcpuListener = {}) {
+    this.#image = image;
+    this.#memory = memory;
+    this.#layout = layoutFor(image.ramBytes);
+    this.#control = controlWords(memory, this.#layout);
+    this.#clockOffset = new Float64Array(memory.buffer, this.#layout.controlOffset + CTRL.clockOffset * 4, 1);
+    this.#clock = clock;
+    this.#listener = listener;
+    holdVcpu(memory, this.#layout);
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.workerPort = port2;
+    port1.on('message', (event: VcpuEvent) => this.#onEvent(event));
+    this.prepared = this.#until(() => this.#ready && this.#phase.kind !== 'created');
+  }
+
+  get phase(): VcpuPhase {
+    return this.#phase;
+  }
+
+  get build(): BuildName {
+    return Atomics.load(this.#control, CTRL.activeBuild) === VCPU_BUILD.logging ? 'logging' : 'plain';
+  }
+
+  /** Resolves when the guest stands still: paused, or halted or trapped before the order reached it. */
+  async pause(): Promise<void> {
+    if (this.#isOver()) return;
+    const order = this.#order(VCPU_COMMAND.pause);
+    await this.#until(() => this.#pausedFor >= order || this.#isOver());
+  }
+
+  /** Lets the guest go on at once. Nothing happens to one that has halted or trapped. */
+  resume(): void {
+    if (this.#isOver()) return;
+    if (this.#phase.kind !== 'paused') throw new VcpuPhaseError(this.#phase.kind, 'resume');
+    Atomics.store(this.#control, CTRL.command, VCPU_COMMAND.none);
+    Atomics.notify(this.#control, CTRL.command);
+    this.#phase = { kind: 'running', atNs: this.#clock.nowNs() };
+  }
+
+  /** Resolves when the guest runs in that build, or will when it is resumed. */
+  async useBuild(name: BuildName): Promise<void> {
+    const build = VCPU_BUILD[name];
+    Atomics.store(this.#control, CTRL.build, build);
+    if (this.#phase.kind !== 'running') return;
+    // an order that is waiting already makes the vCPU enter the guest again, which picks the build
+    Atomics.compareExchange(this.#control, CTRL.command, VCPU_COMMAND.none, VCPU_COMMAND.switch);
+    this.#ring();
+    await this.#until(() => this.build === name || this.#phase.kind !== 'running');
+  }
+
+  /** Takes this share of the guest's time away; 0 gives it back. */
+  setThrottle(percent: number): void {
+    const bounded = Math.min(Math.max(Math.trunc(percent), 0), MAX_THROTTLE_PERCENT);
+    Atomics.store(this.#control, CTRL.throttlePercent, bounded);
+    if (this.#throttleTimer !== null) clearInterval(this.#throttleTimer);
+    this.#throttleTimer = null;
+    if (bounded === 0) return;
+    // each tick makes the next poll sleep; one tick per slice of running and sleeping
+    const periodMs = THROTTLE_SLICE_MS / (1 - bounded / 100);
+    this.#throttleTimer = setInterval(() => Atomics.store(this.#control, CTRL.attention, 1), periodMs);
+    this.#throttleTimer.unref();
+  }
+
+  raiseInterrupt(line: number): void {
+    raiseInterruptLine(this.#control, line);
+  }
+
+  /** Makes a blocked wait-for-interrupt return with what is pending. */
+  kick(): void {
+    wakeVcpu(this.#control);
+  }
+
+  /** Ends the worker's run; the guest is gone. Resolves when the worker no longer touches the memory. */
+  async stop(): Promise<void> {
+    this.setThrottle(0);
+    if (!this.#workerEnded) {
+      this.#order(VCPU_COMMAND.stop);
+      await this.#until(() => this.#workerEnded);
+    }
+    this.#port.close();
+  }
+
+  /** Gives up on a worker that has died or was terminated: nothing more will come from it. */
+  abandon(): void {
+    this.setThrottle(0);
+    this.#workerEnded = true;
+    this.#setPhase({ kind: 'stopped' });
+    this.#port.close();
+  }
+
+  /** The stopped vCPU as data. */
+  captureState(): VcpuState {
+    const { kind } = this.#phase;
+    if (kind !== 'paused' && kind !== 'halted') throw new VcpuPhaseError(kind, 'be captured');
+    const control = this.#control;
+    const framesAt = this.#layout.asyncifyOffset + ASYNCIFY_HEADER_BYTES;
+    const frameBytes = kind === 'paused' && control[CTRL.framesValid] !== 0 ? control[CTRL.frameBytes] : 0;
+    const globalsAt = this.#layout.controlOffset + CTRL.globals * 4;
+    const copy = (at: number, bytes: number) => new Uint8Array(this.#memory.buffer, at, bytes).slice();
+    return {
+      version: VCPU_STATE_VERSION,
+      guestPages: control[CTRL.guestPages],
+      globals: copy(globalsAt, this.#image.globalTypes.length * 8),
+      frames: copy(framesAt, frameBytes),
+      irqPending: Atomics.load(control, CTRL.irqPending),
+      clockNs: Math.max(0, this.#clock.nowNs() + this.#clockOffset[0]),
+      commandLine: readCommandLine(this.#memory, this.#layout),
+      exit: this.#exit(),
+    };
+  }
+
+  /** Puts a state (of decodeVcpuState) into a prepared or paused vCPU, which goes on from there when it is resumed. */
+  restoreState(state: VcpuState): void {
+    const { kind } = this.#phase;
+    if (kind !== 'paused' || !this.#ready) throw new VcpuPhaseError(kind, 'take a saved state');
+    const control = this.#control;
+    const bytes = new Uint8Array(this.#memory.buffer);
+    bytes.set(state.globals, this.#layout.controlOffset + CTRL.globals * 4);
+    bytes.set(state.frames, this.#layout.asyncifyOffset + ASYNCIFY_HEADER_BYTES);
+    control[CTRL.guestPages] = state.guestPages;
+    control[CTRL.frameBytes] = state.frames.length;
+    control[CTRL.framesValid] = state.frames.length > 0 ? 1 : 0;
+    writeCommandLine(this.#memory, this.#layout, state.commandLine);
+    this.#clockOffset[0] = state.clockNs - this.#clock.nowNs();
+    // ORed in: the restored devices may have raised lines already
+    Atomics.or(control, CTRL.irqPending, state.irqPending | 0);
+    if (state.exit.kind === 'halted') {
+      this.#setPhase({ kind: 'halted', exitCode: state.exit.exitCode, atNs: this.#clock.nowNs() });
+    }
+  }
+
+  #exit(): VcpuExit {
+    return this.#phase.kind === 'halted'
+      ? { kind: 'halted', exitCode: this.#phase.exitCode }
+      : { kind: 'none' };
+  }
+
+  #isOver(): boolean {
+    const { kind } = this.#phase;
+    return kind === 'halted' || kind === 'trapped' || kind === 'stopped';
+  }
+
+  /** Returns the order's number. */
+  #order(command: number): number {
+    this.#orders++;
+    Atomics.store(this.#control, CTRL.command, (this.#orders << COMMAND_NUMBER_SHIFT) | command);
+    this.#ring();
+    return this.#orders;
+  }
+
+  /** Reaches the vCPU wherever it is: in a loop, in a blocked wait, in a throttled sleep or paused. */
+  #ring(): void {
+    Atomics.store(this.#control, CTRL.attention, 1);
+    Atomics.notify(this.#control, CTRL.command);
+    wakeVcpu(this.#control);
+  }
+
+  #onEvent(event: VcpuEvent): void {
+    switch (event.kind) {
+      case 'console':
+        this.#listener.onConsole?.(event.line);
+        return;
+      case 'prepared':
+        this.#ready = true;
+        break;
+      case 'build':
+        break;
+      case 'paused':
+        this.#pausedFor = event.order;
+        // an answer to an order that was taken back since says nothing about now
+        if (event.order === this.#orders) this.#setPhase(event);
+        break;
+      case 'running':
+        this.#setPhase(event);
+        break;
+      case 'halted':
+      case 'trapped':
+      case 'stopped':
+        this.#workerEnded = true;
+        this.#setPhase(event);
+    }
+    this.#settleWaiters();
+  }
+
+  #setPhase(phase: VcpuPhase): void {
+    if (phase.kind !== this.#phase.kind && !TRANSITIONS[this.#phase.kind].includes(phase.kind)) return;
+    this.#phase = phase;
+    this.#listener.onPhase?.(phase);
+    this.#settleWaiters();
+  }
+
+  #until(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiters.push({ done, resolve });
+    });
+  }
+
+  #settleWaiters(): void {
+    for (let i = this.#waiters.length - 1; i >= 0; i--) {
+      if (this.#waiters[i].done()) this.#waiters.splice(i, 1)[0].resolve();
+    }
+  }
+}
