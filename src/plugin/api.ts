@@ -20,6 +20,19 @@
  * ```
  * @packageDocumentation
  */
+
+export type { Core, CoreHandle, CoreModule, CoreRequest, CoreView, CreateCore } from './core-api.js';
+export {
+  type DeviceContext,
+  definePlugin,
+  type IommuDirtyBits,
+  type OptionSpec,
+  PLUGIN_API_VERSION,
+  type PluginClaims,
+  type PluginDefinition,
+  type Tracker,
+  type TrackerContext,
+} from './definition.js';
 export type {
   BarPages,
   Clock,
@@ -33,17 +46,5 @@ export type {
   StateValue,
   VfStatistics,
 } from './device-view.js';
-export type { Core, CoreHandle, CoreModule, CoreRequest, CoreView, CreateCore } from './core-api.js';
-export {
-  definePlugin,
-  PLUGIN_API_VERSION,
-  type DeviceContext,
-  type IommuDirtyBits,
-  type OptionSpec,
-  type PluginClaims,
-  type PluginDefinition,
-  type Tracker,
-  type TrackerContext,
-} from './definition.js';
 export { DeviceStateError } from './errors.js';
 export * as vf82599 from './vf82599/index.js';

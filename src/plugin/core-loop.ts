@@ -64,7 +64,8 @@ export class CoreLoop {
   turn(): number {
     const request = Atomics.load(this.#control, CORE_CONTROL.turnRequest);
     const startNs = this.#clock.nowNs();
-    if (this.#lastStartNs >= 0) this.#longestGapNs = Math.max(this.#longestGapNs, startNs - this.#lastStartNs);
+    if (this.#lastStartNs >= 0)
+      this.#longestGapNs = Math.max(this.#longestGapNs, startNs - this.#lastStartNs);
     this.#lastStartNs = startNs;
     this.#pages.turnStarted();
     const work = this.#core.step();

@@ -141,7 +141,9 @@ class CoreThread implements RunningCore {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        const error = new PluginTimeout(`plugin ${this.#start.plugin}: ${what} took longer than ${limitMs} ms`);
+        const error = new PluginTimeout(
+          `plugin ${this.#start.plugin}: ${what} took longer than ${limitMs} ms`,
+        );
         this.#fail(error);
         reject(error);
       }, limitMs);

@@ -8,7 +8,14 @@
  * Every call has a time limit; a call that throws or does not come back fails the migration, never the VM.
  */
 import type { CoreHandle, CoreRequest } from './core-api.js';
-import type { DeviceView, DirtyMarks, ScratchPages, StateFields, StateValue, VfStatistics } from './device-view.js';
+import type {
+  DeviceView,
+  DirtyMarks,
+  ScratchPages,
+  StateFields,
+  StateValue,
+  VfStatistics,
+} from './device-view.js';
 
 /** Version of this API. A plugin says which one it was written for. */
 export const PLUGIN_API_VERSION = 1;

@@ -93,5 +93,12 @@ export interface VfStatistics {
 }
 
 /** Plain data that survives the stream: what device state is made of. */
-export type StateValue = null | boolean | number | string | Uint8Array | StateValue[] | { [name: string]: StateValue };
+export type StateValue =
+  | null
+  | boolean
+  | number
+  | string
+  | Uint8Array
+  | StateValue[]
+  | { [name: string]: StateValue };
 export type StateFields = { [name: string]: StateValue };

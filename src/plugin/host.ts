@@ -5,8 +5,14 @@
  *   idle -start-> tracking -quiesce-> quiesced -rollback-> rolledBack -stop-> stopped
  *      '-restoreState-> restored          (any state but stopped can be rolled back, every state can be stopped)
  */
-import type { DeviceMigrator, HarvestReport, PluginIdentity, TrackerReport } from '../migration/device-migrator.js';
+
 import { SharedDirtyMap } from '../machine/dirty-map.js';
+import type {
+  DeviceMigrator,
+  HarvestReport,
+  PluginIdentity,
+  TrackerReport,
+} from '../migration/device-migrator.js';
 import type { CoreReport } from './core-messages.js';
 import { type CoreLimits, type CoreStarter, type RunningCore, startCoreThread } from './core-thread.js';
 import type { DeviceContext, PluginDefinition, Tracker, TrackerContext } from './definition.js';
@@ -203,7 +209,8 @@ export class PluginMigrator implements DeviceMigrator {
     if (core === null) return;
     this.#core = null;
     this.#coreReport = await core.stop();
-    if (this.#coreReport === null) this.#note('the tracker core did not listen and was killed: its cost is unknown');
+    if (this.#coreReport === null)
+      this.#note('the tracker core did not listen and was killed: its cost is unknown');
   }
 
   #coreCounters(): Record<string, number> {
@@ -215,7 +222,9 @@ export class PluginMigrator implements DeviceMigrator {
     try {
       return this.#tracker?.counters?.() ?? {};
     } catch (error) {
-      this.#note(`the plugin's counters cannot be had: ${error instanceof Error ? error.message : String(error)}`);
+      this.#note(
+        `the plugin's counters cannot be had: ${error instanceof Error ? error.message : String(error)}`,
+      );
       return {};
     }
   }
@@ -232,7 +241,9 @@ export class PluginMigrator implements DeviceMigrator {
 
   #expect(step: string): void {
     if (!LEGAL[step]!.includes(this.#phase)) {
-      throw new PluginOrderError(`plugin ${this.identity.name}: ${step} is not possible when it is ${this.#phase}`);
+      throw new PluginOrderError(
+        `plugin ${this.identity.name}: ${step} is not possible when it is ${this.#phase}`,
+      );
     }
   }
 }
@@ -246,4 +257,3 @@ async function waitUntil(what: string, condition: () => boolean, limitMs: number
     else await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
-

@@ -43,7 +43,8 @@ function modulePath(source: string, from: string): string {
   const folder = resolve(from, source);
   const asFolder = statSync(folder, { throwIfNoEntry: false });
   if (asFolder?.isDirectory()) return entryOf(source, join(folder, 'package.json'));
-  if (asFolder !== undefined) throw new PluginLoadError(`plugin ${source}: ${folder} is a file; name its folder`);
+  if (asFolder !== undefined)
+    throw new PluginLoadError(`plugin ${source}: ${folder} is a file; name its folder`);
   if (source.startsWith('.') || source.startsWith('/')) {
     throw new PluginLoadError(`plugin ${source}: there is no folder ${folder}`);
   }
@@ -52,7 +53,9 @@ function modulePath(source: string, from: string): string {
     return entryOf(source, require.resolve(`${source}/package.json`));
   } catch (cause) {
     if (cause instanceof PluginLoadError) throw cause;
-    throw new PluginLoadError(`plugin ${source}: neither a folder nor an installed package of that name`, { cause });
+    throw new PluginLoadError(`plugin ${source}: neither a folder nor an installed package of that name`, {
+      cause,
+    });
   }
 }
 
@@ -65,11 +68,15 @@ function entryOf(source: string, manifestPath: string): string {
   }
   const entry = manifest.srvm?.plugin ?? manifest.main;
   if (typeof entry !== 'string') {
-    throw new PluginLoadError(`plugin ${source}: ${manifestPath} has neither "srvm": {"plugin": ...} nor "main"`);
+    throw new PluginLoadError(
+      `plugin ${source}: ${manifestPath} has neither "srvm": {"plugin": ...} nor "main"`,
+    );
   }
   const path = resolve(dirname(manifestPath), entry);
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
-    throw new PluginLoadError(`plugin ${source}: ${manifestPath} points to ${path}, which does not exist (built?)`);
+    throw new PluginLoadError(
+      `plugin ${source}: ${manifestPath} points to ${path}, which does not exist (built?)`,
+    );
   }
   return path;
 }
@@ -79,12 +86,16 @@ export function checkDefinition(source: string, value: unknown): PluginDefinitio
   const refuse = (why: string): never => {
     throw new PluginLoadError(`plugin ${source}: ${why}`);
   };
-  if (typeof value !== 'object' || value === null) refuse('its default export is no definition: use definePlugin()');
+  if (typeof value !== 'object' || value === null)
+    refuse('its default export is no definition: use definePlugin()');
   const definition = value as PluginDefinition;
   if (definition.apiVersion !== PLUGIN_API_VERSION) {
-    refuse(`it is written for API version ${definition.apiVersion}; this VMM has version ${PLUGIN_API_VERSION}`);
+    refuse(
+      `it is written for API version ${definition.apiVersion}; this VMM has version ${PLUGIN_API_VERSION}`,
+    );
   }
-  if (!NAME.test(String(definition.name))) refuse(`its name ${JSON.stringify(definition.name)} is not ${NAME.source}`);
+  if (!NAME.test(String(definition.name)))
+    refuse(`its name ${JSON.stringify(definition.name)} is not ${NAME.source}`);
   if (!VERSION.test(String(definition.version))) refuse('its version is not major.minor.patch');
   for (const method of METHODS) {
     if (typeof definition[method] !== 'function') refuse(`it has no method ${method}`);
@@ -114,10 +125,14 @@ export function resolveOptions(
   for (const [name, spec] of Object.entries(specs)) {
     const value = given[name] ?? spec.default;
     if (spec.values && !spec.values.includes(value)) {
-      throw new PluginOptionError(`plugin ${definition.name}: ${name}=${value}: one of ${spec.values.join(', ')}`);
+      throw new PluginOptionError(
+        `plugin ${definition.name}: ${name}=${value}: one of ${spec.values.join(', ')}`,
+      );
     }
     if (value.length > MAX_OPTION_CHARS) {
-      throw new PluginOptionError(`plugin ${definition.name}: ${name} has more than ${MAX_OPTION_CHARS} characters`);
+      throw new PluginOptionError(
+        `plugin ${definition.name}: ${name} has more than ${MAX_OPTION_CHARS} characters`,
+      );
     }
     options[name] = value;
   }

@@ -24,7 +24,9 @@ export function encodeState(origin: StateOrigin, state: StateFields): Uint8Array
   checkValue(state, 'state', { left: MAX_VALUES }, 0);
   const bytes = encoder.encode({ format: FORMAT, plugin: origin.plugin, version: origin.version, state });
   if (bytes.length > MAX_STATE_BYTES) {
-    throw new DeviceStateError(`device state of ${bytes.length} bytes: at most ${MAX_STATE_BYTES} are carried`);
+    throw new DeviceStateError(
+      `device state of ${bytes.length} bytes: at most ${MAX_STATE_BYTES} are carried`,
+    );
   }
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice();
 }
@@ -42,7 +44,9 @@ export function decodeState(origin: StateOrigin, bytes: Uint8Array): StateFields
   }
   if (!isRecord(outer)) throw new DeviceStateError('device state is not a CBOR map: the stream is damaged');
   if (outer['format'] !== FORMAT) {
-    throw new DeviceStateError(`device state in format ${String(outer['format'])}: this side reads ${FORMAT}`);
+    throw new DeviceStateError(
+      `device state in format ${String(outer['format'])}: this side reads ${FORMAT}`,
+    );
   }
   if (outer['plugin'] !== origin.plugin || outer['version'] !== origin.version) {
     const said = `${String(outer['plugin'])} ${String(outer['version'])}`.slice(0, 100);
@@ -58,9 +62,15 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-function checkValue(value: unknown, path: string, budget: { left: number }, depth: number): asserts value is StateValue {
+function checkValue(
+  value: unknown,
+  path: string,
+  budget: { left: number },
+  depth: number,
+): asserts value is StateValue {
   if (--budget.left < 0) throw new DeviceStateError(`device state has more than ${MAX_VALUES} values`);
-  if (depth > MAX_DEPTH) throw new DeviceStateError(`device state is nested deeper than ${MAX_DEPTH} at ${path}`);
+  if (depth > MAX_DEPTH)
+    throw new DeviceStateError(`device state is nested deeper than ${MAX_DEPTH} at ${path}`);
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return;
   if (typeof value === 'number' && Number.isFinite(value)) return;
   if (value instanceof Uint8Array) return;
@@ -103,12 +113,13 @@ function checkStructure(bytes: Uint8Array): void {
     const major = head >> 5;
     const info = head & 31;
     let argument = info;
-    if (info === 24) (need(1), (argument = view.getUint8(at)), (at += 1));
-    else if (info === 25) (need(2), (argument = view.getUint16(at)), (at += 2));
-    else if (info === 26) (need(4), (argument = view.getUint32(at)), (at += 4));
-    else if (info === 27) (need(8), (argument = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)), (at += 8));
+    if (info === 24) need(1), (argument = view.getUint8(at)), (at += 1);
+    else if (info === 25) need(2), (argument = view.getUint16(at)), (at += 2);
+    else if (info === 26) need(4), (argument = view.getUint32(at)), (at += 4);
+    else if (info === 27)
+      need(8), (argument = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)), (at += 8);
     else if (info > 27) fail('an indefinite length');
-    if (major === 2 || major === 3) (need(argument), (at += argument));
+    if (major === 2 || major === 3) need(argument), (at += argument);
     else if (major === 4 || major === 5) {
       const count = major === 5 ? argument * 2 : argument;
       need(count);

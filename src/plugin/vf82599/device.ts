@@ -25,7 +25,8 @@ export class VfDevice {
 
   /** Only after quiesce(). `contexts`: the Tx contexts that were seen, if anyone looked. */
   save(contexts: TxContexts = noTxContexts): StateFields {
-    if (this.#stopped === null) throw new Error('a VF is saved after quiesce(), not before: its heads still move');
+    if (this.#stopped === null)
+      throw new Error('a VF is saved after quiesce(), not before: its heads still move');
     return saveVf(this.#context, this.#stopped, contexts);
   }
 

@@ -21,7 +21,8 @@ export class FieldReader {
 
   #get(name: string): StateValue {
     const value = Object.hasOwn(this.#fields, name) ? this.#fields[name] : undefined;
-    if (value === undefined) throw new DeviceStateError(`device state: field ${at(this.path, name)} is missing`);
+    if (value === undefined)
+      throw new DeviceStateError(`device state: field ${at(this.path, name)} is missing`);
     return value;
   }
 
@@ -40,7 +41,8 @@ export class FieldReader {
 
   flag(name: string): boolean {
     const value = this.#get(name);
-    if (typeof value !== 'boolean') throw new DeviceStateError(`device state: ${at(this.path, name)} is not a flag`);
+    if (typeof value !== 'boolean')
+      throw new DeviceStateError(`device state: ${at(this.path, name)} is not a flag`);
     return value;
   }
 

@@ -4,4 +4,10 @@ export { FieldReader } from './fields.js';
 export { type RunningQueues, runningQueues, startQueues, stopQueues } from './queues.js';
 export * from './registers.js';
 export type { TxContexts } from './save.js';
-export { CONTEXT_WORDS, CONTEXTS_PER_QUEUE, contextIndexAt, contextUseAt, type TxContext } from './tx-contexts.js';
+export {
+  CONTEXT_WORDS,
+  CONTEXTS_PER_QUEUE,
+  contextIndexAt,
+  contextUseAt,
+  type TxContext,
+} from './tx-contexts.js';

@@ -11,7 +11,8 @@ export interface RunningQueues {
   readonly tx: readonly boolean[];
 }
 
-const isOn = (context: DeviceContext, register: number): boolean => (context.bar0.read32(register) & ENABLE) !== 0;
+const isOn = (context: DeviceContext, register: number): boolean =>
+  (context.bar0.read32(register) & ENABLE) !== 0;
 
 export function runningQueues(context: DeviceContext): RunningQueues {
   const queues = [...Array(QUEUES).keys()];
@@ -28,7 +29,9 @@ export async function stopQueues(context: DeviceContext): Promise<void> {
   for (const register of registers) {
     context.bar0.write32(register, context.bar0.read32(register) & ~(ENABLE | SOFTWARE_FLUSH));
   }
-  await context.waitUntil('the queues to stop', () => registers.every((register) => !isOn(context, register)));
+  await context.waitUntil('the queues to stop', () =>
+    registers.every((register) => !isOn(context, register)),
+  );
 }
 
 /** Enables the queues that ran; tails and heads are as they were, so DMA goes on where it stopped. */
@@ -42,5 +45,7 @@ export async function startQueues(context: DeviceContext, running: RunningQueues
     const value = context.bar0.read32(register) & ~SOFTWARE_FLUSH;
     if ((value & ENABLE) === 0) context.bar0.write32(register, value | ENABLE);
   }
-  await context.waitUntil('the queues to start', () => registers.every((register) => isOn(context, register)));
+  await context.waitUntil('the queues to start', () =>
+    registers.every((register) => isOn(context, register)),
+  );
 }

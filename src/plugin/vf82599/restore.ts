@@ -98,7 +98,10 @@ function restoreConfig(context: DeviceContext, words: readonly number[]): void {
 function readContexts(queue: FieldReader): TxContext[] {
   return queue.list('contexts', 2).map((value, index) => {
     if (value === null) return null;
-    const words = new FieldReader({ words: value }, `${queue.path}.contexts[${index}]`).u32s('words', CONTEXT_WORDS);
+    const words = new FieldReader({ words: value }, `${queue.path}.contexts[${index}]`).u32s(
+      'words',
+      CONTEXT_WORDS,
+    );
     return words.map((word) => word | 0);
   });
 }
@@ -115,7 +118,8 @@ function checkedHead(queue: FieldReader): number {
 
 function restoreTxRing(context: DeviceContext, queue: number, state: FieldReader): void {
   const head = checkedHead(state);
-  const write = (offset: number, value: number): void => context.bar0.write32(txRegister(queue, offset), value);
+  const write = (offset: number, value: number): void =>
+    context.bar0.write32(txRegister(queue, offset), value);
   write(TX.TDBAL, state.u32('baseLow'));
   write(TX.TDBAH, state.u32('baseHigh'));
   write(TX.TDLEN, state.u32('bytes'));
@@ -130,7 +134,8 @@ function restoreTxRing(context: DeviceContext, queue: number, state: FieldReader
 
 function restoreRxRing(context: DeviceContext, queue: number, state: FieldReader): void {
   const head = checkedHead(state);
-  const write = (offset: number, value: number): void => context.bar0.write32(rxRegister(queue, offset), value);
+  const write = (offset: number, value: number): void =>
+    context.bar0.write32(rxRegister(queue, offset), value);
   write(RX.RDBAL, state.u32('baseLow'));
   write(RX.RDBAH, state.u32('baseHigh'));
   write(RX.RDLEN, state.u32('bytes'));

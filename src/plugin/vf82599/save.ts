@@ -30,7 +30,9 @@ export function saveVf(context: DeviceContext, running: RunningQueues, contexts:
     rx: running.rx.map((enabled, q) => saveRxQueue(context, q, enabled)),
     tx: running.tx.map((enabled, q) => ({
       ...saveTxQueue(context, q, enabled),
-      contexts: (contexts[q] ?? [null, null]).map((descriptor) => (descriptor === null ? null : [...descriptor])),
+      contexts: (contexts[q] ?? [null, null]).map((descriptor) =>
+        descriptor === null ? null : [...descriptor],
+      ),
     })),
     interrupts: {
       causes: bar0.read32(REG.VTEICS),

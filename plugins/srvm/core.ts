@@ -1,0 +1,101 @@
+/**
+ * The extra core of SRVM: one turn looks at the Rx rings (by scanning them, or by serving their doorbell) and at the Tx
+ * queues.
+ *
+ *   scan --- may have been lapped ---> mark all of guest RAM, take over the doorbell ---> shadow, to the end
+ *   shadow ----------------------------------------------------------------------------> shadow
+ */
+import type { Core, CoreView, CreateCore } from 'srvm/plugin';
+import { Pacing } from './pacing.js';
+import { ScanCore } from './scan-core.js';
+import { ShadowRelay } from './shadow-relay.js';
+import { FROZEN, TRACKING, TRACKING_WORD } from './shared-words.js';
+import { TxWatch } from './tx-watch.js';
+
+export type TrackingMode = 'scan' | 'shadow-doorbell';
+
+class SrvmCore implements Core {
+  readonly #view: CoreView;
+  readonly #tx: TxWatch;
+  readonly #pacing = new Pacing();
+  #scan: ScanCore | null = null;
+  #relay: ShadowRelay | null = null;
+  #frozenSeen = false;
+  #looks = 0;
+  #laps = 0;
+  #scannedDescriptors = 0;
+
+  constructor(view: CoreView, mode: TrackingMode) {
+    this.#view = view;
+    this.#tx = new TxWatch(view);
+    if (mode === 'scan') this.#startScan();
+    else this.#takeOver();
+  }
+
+  step(): number {
+    this.#looks++;
+    const frozen = Atomics.load(this.#view.shared, FROZEN) !== 0;
+    const work = this.#relay === null ? this.#lookAround() : this.#relay.turn(frozen);
+    const sent = frozen && !this.#frozenSeen ? this.#freeze() : this.#tx.look();
+    const source = this.#relay ?? this.#scan!;
+    this.#pacing.looked(this.#view.clock.nowNs(), source.consumed, source.posted, source.running);
+    return work + sent;
+  }
+
+  idleNs(): number {
+    return this.#pacing.sleepNs;
+  }
+
+  finish(): void {
+    this.#relay?.release(Atomics.load(this.#view.shared, FROZEN) !== 0);
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    return {
+      looks: this.#looks,
+      laps: this.#laps,
+      descriptors: this.#scannedDescriptors + (this.#relay ?? this.#scan!).descriptors,
+      ringProgrammings: this.#relay?.programmings ?? 0,
+      deviceResets: this.#relay?.resets ?? 0,
+    };
+  }
+
+  #startScan(): void {
+    const scan = new ScanCore(this.#view);
+    this.#scan = scan;
+    Atomics.store(this.#view.shared, TRACKING_WORD, TRACKING.scan);
+    if (scan.attach() === 'lapped') this.#fallBack('the rings moved too fast to be read when tracking began');
+  }
+
+  #lookAround(): number {
+    const scan = this.#scan!;
+    if (scan.look() === 'lapped') {
+      this.#laps++;
+      this.#fallBack('scan may have been lapped');
+    }
+    return scan.consumed;
+  }
+
+  /** Take over first, mark afterwards: whatever was missed was written before. */
+  #fallBack(why: string): void {
+    this.#scannedDescriptors = this.#scan!.descriptors;
+    this.#takeOver();
+    this.#view.dirty.markAll();
+    this.#view.note(`${why}: all of guest RAM was marked, tracking goes on by shadow-doorbell`);
+  }
+
+  #takeOver(): void {
+    this.#relay = new ShadowRelay(this.#view);
+    this.#relay.takeOver();
+    Atomics.store(this.#view.shared, TRACKING_WORD, TRACKING.shadow);
+  }
+
+  #freeze(): number {
+    this.#frozenSeen = true;
+    this.#tx.finalLook();
+    return 0;
+  }
+}
+
+export const createCore: CreateCore = (view, data) =>
+  new SrvmCore(view, data === 'scan' ? 'scan' : 'shadow-doorbell');

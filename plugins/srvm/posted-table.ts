@@ -1,0 +1,144 @@
+/**
+ * What one Rx ring's slots were posted with. The device destroys a slot's address when it completes it, so the address is
+ * remembered while the slot is posted, and its pages are marked when the head has passed it.
+ *
+ *            head                 seen                tail
+ *   ...done...|....remembered......|....to be read.....|...the driver's...
+ *             '-> passed(): mark   '-> posted(): remember
+ *
+ * Both walks run once per descriptor on the extra core: typed arrays in locals, plain reads (the order that matters is
+ * made by the register reads around them), no allocation.
+ */
+import { type CoreView, vf82599 } from 'srvm/plugin';
+
+const { DESCRIPTOR_BYTES, MAX_RING_SLOTS } = vf82599;
+const PAGE_SHIFT = 12;
+/** Remembered for a slot whose address lies outside guest RAM: the IOMMU blocks such a write, there is nothing to mark. */
+const NOWHERE = -1;
+
+export class PostedTable {
+  readonly #words: Int32Array;
+  readonly #ramBytes: number;
+  readonly #view: CoreView;
+  readonly #packets = new Int32Array(MAX_RING_SLOTS);
+  readonly #headers = new Int32Array(MAX_RING_SLOTS);
+  #slots = 0;
+  /** Slots of the ring that lie in guest RAM: the device cannot fetch the others. */
+  #readable = 0;
+  #base = 0;
+  #packetBytes = 0;
+  #headerBytes = 0;
+  /** Slots completed and marked since the start; what the core's cost is divided by. */
+  descriptors = 0;
+
+  constructor(view: CoreView) {
+    this.#view = view;
+    this.#words = view.ram.i32;
+    this.#ramBytes = view.ram.bytes;
+  }
+
+  get slots(): number {
+    return this.#slots;
+  }
+
+  get packetBytes(): number {
+    return this.#packetBytes;
+  }
+
+  /** A ring was programmed; nothing of it is remembered yet. */
+  program(baseLow: number, baseHigh: number, ringBytes: number, srrctl: number): void {
+    this.#slots = Math.min(MAX_RING_SLOTS, Math.floor(ringBytes / DESCRIPTOR_BYTES));
+    this.#base = baseLow;
+    const room = baseHigh === 0 && baseLow < this.#ramBytes ? this.#ramBytes - baseLow : 0;
+    this.#readable = Math.min(this.#slots, Math.floor(room / DESCRIPTOR_BYTES));
+    this.#packetBytes = 0;
+    this.#headerBytes = 0;
+    this.widen(srrctl);
+  }
+
+  /** Buffer sizes changed under posted slots: the larger of both counts until the ring is programmed anew. */
+  widen(srrctl: number): void {
+    this.#packetBytes = Math.max(this.#packetBytes, vf82599.packetBufferBytes(srrctl));
+    this.#headerBytes = Math.max(this.#headerBytes, vf82599.headerBufferBytes(srrctl));
+  }
+
+  distance(from: number, to: number): number {
+    const slots = to - from;
+    return slots < 0 ? slots + this.#slots : slots;
+  }
+
+  /** Remembers slots [from, to), which were posted and not completed when they are read here. */
+  posted(from: number, to: number): void {
+    const words = this.#words;
+    const packets = this.#packets;
+    const headers = this.#headers;
+    const slots = this.#slots;
+    const readable = this.#readable;
+    const ramBytes = this.#ramBytes;
+    const firstWord = this.#base >>> 2;
+    const split = this.#headerBytes !== 0;
+    for (let slot = from; slot !== to; slot = slot + 1 === slots ? 0 : slot + 1) {
+      if (slot >= readable) {
+        packets[slot] = headers[slot] = NOWHERE;
+        continue;
+      }
+      const word = firstWord + (slot << 2);
+      const low = words[word]!;
+      // low < 0 is an address of 2 GiB or more: guest RAM ends long before
+      packets[slot] = words[word + 1] === 0 && low >= 0 && low < ramBytes ? low : NOWHERE;
+      if (split) {
+        const header = words[word + 2]!;
+        headers[slot] = words[word + 3] === 0 && header >= 0 && header < ramBytes ? header & ~1 : NOWHERE;
+      } else {
+        headers[slot] = NOWHERE;
+      }
+    }
+  }
+
+  /** Marks what the device wrote for slots [from, to), which it has completed: buffers, and the ring's own pages. */
+  passed(from: number, to: number): void {
+    if (from === to) return;
+    const dirty = this.#view.dirty;
+    const packets = this.#packets;
+    const headers = this.#headers;
+    const slots = this.#slots;
+    const lastByte = this.#packetBytes - 1;
+    const lastHeaderByte = this.#headerBytes - 1;
+    for (let slot = from; slot !== to; slot = slot + 1 === slots ? 0 : slot + 1) {
+      const packet = packets[slot]!;
+      if (packet >= 0) {
+        const page = packet >>> PAGE_SHIFT;
+        dirty.mark(page);
+        const lastPage = (packet + lastByte) >>> PAGE_SHIFT;
+        if (lastPage !== page) this.#markFollowing(page, lastPage);
+      }
+      const header = headers[slot]!;
+      if (header >= 0 && lastHeaderByte >= 0) {
+        dirty.mark(header >>> PAGE_SHIFT);
+        dirty.mark((header + lastHeaderByte) >>> PAGE_SHIFT);
+      }
+    }
+    if (from < to) {
+      this.#markRing(from, to);
+    } else {
+      this.#markRing(from, slots);
+      this.#markRing(0, to);
+    }
+    this.descriptors += this.distance(from, to);
+  }
+
+  /** True where slot's remembered address is still what the ring holds: it was not posted anew behind our back. */
+  stillPosted(slot: number): boolean {
+    if (slot >= this.#readable) return true;
+    const remembered = this.#packets[slot]!;
+    return remembered < 0 || this.#words[(this.#base >>> 2) + (slot << 2)] === remembered;
+  }
+
+  #markFollowing(page: number, lastPage: number): void {
+    for (let p = page + 1; p <= lastPage; p++) this.#view.dirty.mark(p);
+  }
+
+  #markRing(from: number, to: number): void {
+    this.#view.dirty.markRange(this.#base + from * DESCRIPTOR_BYTES, (to - from) * DESCRIPTOR_BYTES);
+  }
+}
