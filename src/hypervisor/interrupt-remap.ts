@@ -1,14 +1,15 @@
 /**
  * Interrupt remapping: which VM (or which host driver) a function's messages go to.
  *
- *   MSI write of requester r -> routes[r] -> VM:   CTRL.irqPending |= 1 << line, CTRL.irqSequence++, notify
+ *   MSI write of requester r -> routes[r] -> VM:   its interrupt line
  *                                        -> host: word++, notify                  (wakes the PF driver)
  *
  * Every thread that can make an interrupt fire (NIC worker, vCPU, PF driver, tracker core) has its own table over the same
  * shared memory, with the routes it may need; a message that no route takes is blocked and counted.
  */
 import type { MsiSink } from '../hardware/pci/msi.js';
-import { CONTROL_BYTES, CTRL } from '../machine/layout.js';
+import { raiseInterruptLine } from '../machine/interrupt-lines.js';
+import { CONTROL_BYTES } from '../machine/layout.js';
 
 /** Where messages go. Structured-cloneable. */
 export type InterruptTarget =
@@ -74,8 +75,6 @@ export class InterruptRemap implements MsiSink {
       this.blocked++;
       return;
     }
-    Atomics.or(words, CTRL.irqPending, 1 << data);
-    Atomics.add(words, CTRL.irqSequence, 1);
-    Atomics.notify(words, CTRL.irqSequence);
+    raiseInterruptLine(words, data);
   }
 }

@@ -1,0 +1,286 @@
+/**
+ * One network card of the host, as the main thread holds it: its shared memory, its engine's worker, its PF driver and
+ * mailbox service, and who has which VF.
+ *
+ *   open -> allocateVf -> attach(domain, interrupts) -> ... -> release -> close
+ */
+import { randomBytes } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import { type Clock, realClock } from '../hardware/clock.js';
+import type { DomainHandle } from '../hardware/iommu/handle.js';
+import { PfBar } from '../hardware/nic/pf-bar.js';
+import { createNicHandle, resetNic } from '../hardware/nic/reset.js';
+import { MAX_VFS, type NicHandle, NicShared, PF_POOL } from '../hardware/nic/shared.js';
+import { VfBar } from '../hardware/nic/vf-bar.js';
+import { ConfigSpace } from '../hardware/pci/config-space.js';
+import { PF_FUNCTION, requesterOf } from '../hardware/pci/offsets.js';
+import { InterruptRemap, type InterruptRoute, type InterruptTarget } from './interrupt-remap.js';
+import { ZERO_MAC } from './mac.js';
+import { MailboxService } from './mailbox-service.js';
+import type { NicCommand, NicCoreStats, NicReply, NicWorkerData, WireSpec } from './nic-messages.js';
+import { PfAnnouncer } from './pf-announcer.js';
+import { PfDriver } from './pf-driver.js';
+import { PfInterrupts } from './pf-interrupts.js';
+import { type LinkPolicy, STANDARD_FRAME_BYTES } from './vf-record.js';
+
+export type { NicCoreStats, WireModule, WireSpec } from './nic-messages.js';
+
+export interface NicOptions {
+  /** 1..63; 63 when left out. */
+  readonly vfCount?: number;
+  readonly wire: WireSpec;
+  /** 0 = unlimited; 10 000 when left out. */
+  readonly linkSpeedMbps?: number;
+  /** Longest frame with CRC; 1518 when left out, up to 9728 for a jumbo port. */
+  readonly maxFrameBytes?: number;
+  readonly clock?: Clock;
+  /** The worker died: its VFs are dead with it. */
+  readonly onFailure?: (error: NicError) => void;
+  readonly onLink?: (up: boolean) => void;
+}
+
+/** A card that cannot be opened, has died, or has no VF left. */
+export class NicError extends Error {
+  override readonly name = 'NicError';
+}
+
+export interface VfAssignment {
+  /** Fixed by the administrator; without it the PF makes one up, which the guest may change. */
+  readonly mac?: string | undefined;
+  /** No address yet: it will come with the guest's state. */
+  readonly incoming?: boolean | undefined;
+  readonly trusted?: boolean | undefined;
+  readonly spoofCheck?: boolean | undefined;
+  readonly portVlan?: number | undefined;
+  readonly maxTxRateMbps?: number | undefined;
+}
+
+const MSI_ADDRESS = 0xfee0_0000;
+const DEFAULT_SPEED_MBPS = 10_000;
+const MAX_FRAME_BYTES = 9728;
+
+interface Pending {
+  readonly resolve: (reply: NicReply) => void;
+  readonly reject: (error: NicError) => void;
+}
+
+export class Nic {
+  readonly handle: NicHandle;
+  readonly shared: NicShared;
+  readonly clock: Clock;
+  readonly driver: PfDriver;
+  readonly mailboxes: MailboxService;
+  readonly #options: NicOptions;
+  readonly #msi: InterruptRemap;
+  readonly #interrupts: PfInterrupts;
+  readonly #announcer: PfAnnouncer;
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #pending = new Map<number, Pending>();
+  readonly #taken = new Set<number>();
+  #ready: Pending | null = null;
+  #lastId = 0;
+  #failure: NicError | null = null;
+  #closing = false;
+
+  /** @throws NicError when the wire cannot be opened */
+  static async open(options: NicOptions): Promise<Nic> {
+    const nic = new Nic(options);
+    try {
+      await nic.#start();
+    } catch (error) {
+      await nic.close();
+      throw error;
+    }
+    return nic;
+  }
+
+  private constructor(options: NicOptions) {
+    const vfCount = options.vfCount ?? MAX_VFS;
+    const linkSpeedMbps = options.linkSpeedMbps ?? DEFAULT_SPEED_MBPS;
+    const maxFrameBytes = options.maxFrameBytes ?? STANDARD_FRAME_BYTES;
+    if (!(maxFrameBytes >= STANDARD_FRAME_BYTES && maxFrameBytes <= MAX_FRAME_BYTES)) {
+      throw new NicError(`frames of ${maxFrameBytes} bytes: a port's longest is ${STANDARD_FRAME_BYTES} to ${MAX_FRAME_BYTES}`);
+    }
+    this.#options = options;
+    this.clock = options.clock ?? realClock;
+    this.handle = createNicHandle(vfCount);
+    this.shared = new NicShared(this.handle);
+    resetNic(this.shared, { vfCount, linkSpeedMbps });
+    this.#msi = new InterruptRemap();
+    const bar = new PfBar(this.shared, this.#msi, this.clock);
+    const config = new ConfigSpace(this.shared, PF_FUNCTION, this.#msi, this.clock);
+    this.driver = new PfDriver(bar, config, {
+      vfCount,
+      mac: randomMac(),
+      maxFrameBytes,
+      linkSpeedMbps: linkSpeedMbps === 0 ? DEFAULT_SPEED_MBPS : linkSpeedMbps,
+      msiAddress: MSI_ADDRESS,
+    });
+    this.mailboxes = new MailboxService(this.driver);
+    this.#interrupts = new PfInterrupts(this.driver, this.mailboxes, (up) => options.onLink?.(up));
+    this.#msi.map(this.hostRoute);
+    this.#announcer = new PfAnnouncer(bar);
+    this.driver.bringUp();
+    const data: NicWorkerData = { nic: this.handle, wire: options.wire, routes: [this.hostRoute] };
+    this.#worker = new Worker(new URL('./nic-core.js', import.meta.url), { workerData: data, name: 'nic' });
+    this.#worker.on('message', (reply: NicReply) => this.#receive(reply));
+    this.#worker.on('error', (cause) => this.#fail(new NicError(`the NIC's worker died: ${cause.message}`, { cause })));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#fail(new NicError("the NIC's worker ended"));
+        resolve();
+      });
+    });
+  }
+
+  /** Where the PF's own messages go: every thread that accesses a VF of this card needs it. */
+  get hostRoute(): InterruptRoute {
+    return { requester: requesterOf(PF_FUNCTION), target: { kind: 'host', words: this.#interrupts.words, index: 0 } };
+  }
+
+  get linkUp(): boolean {
+    return this.driver.linkUp;
+  }
+
+  get freeVfs(): number {
+    return this.handle.vfCount - this.#taken.size;
+  }
+
+  // --- VFs ------------------------------------------------------------------------------------------------------------
+
+  /** Takes a free VF and gives it its policy. @throws NicError when all are taken */
+  allocateVf(assignment: VfAssignment = {}): number {
+    let vf = 0;
+    while (this.#taken.has(vf)) vf++;
+    if (vf >= this.handle.vfCount) {
+      throw new NicError(`no free VF: all ${this.handle.vfCount} of this card are taken`);
+    }
+    const { driver } = this;
+    driver.forget(vf);
+    if (assignment.mac !== undefined) driver.assignMac(vf, assignment.mac, true);
+    else if (assignment.incoming !== true) driver.assignMac(vf, randomMac(), false);
+    if (assignment.trusted !== undefined) driver.setTrust(vf, assignment.trusted);
+    if (assignment.spoofCheck !== undefined) driver.setSpoofCheck(vf, assignment.spoofCheck);
+    if (assignment.portVlan !== undefined) driver.setPortVlan(vf, assignment.portVlan);
+    if (assignment.maxTxRateMbps !== undefined) driver.setMaxTxRate(vf, assignment.maxTxRateMbps);
+    this.#taken.add(vf);
+    return vf;
+  }
+
+  /** Gives a VF its IOMMU domain and sends its interrupts to `target`. When it resolves, DMA can begin. */
+  async attach(vf: number, domain: DomainHandle, target: InterruptTarget): Promise<void> {
+    const route: InterruptRoute = { requester: requesterOf(vf), target };
+    this.#msi.map(route);
+    await this.#ask((id) => ({ kind: 'attach', id, pool: vf, domain, route }));
+  }
+
+  /** Takes a VF back: reset, detached, its policy forgotten. When it resolves, nothing of the VM's memory is touched. */
+  async release(vf: number): Promise<void> {
+    if (!this.#taken.has(vf)) return;
+    // a function-level reset: queues off, interrupts masked, configuration space as new
+    new ConfigSpace(this.shared, vf, this.#msi, this.clock).write32(0xa8, 1 << 15);
+    if (this.#failure === null) {
+      await this.#ask((id) => ({ kind: 'detach', id, pool: vf, requester: requesterOf(vf) }));
+    }
+    this.#msi.unmap(requesterOf(vf));
+    this.#interrupts.handle();
+    this.driver.forget(vf);
+    this.#taken.delete(vf);
+  }
+
+  vfBar(vf: number): VfBar {
+    return new VfBar(this.shared, vf, this.#msi, this.clock);
+  }
+
+  vfConfig(vf: number): ConfigSpace {
+    return new ConfigSpace(this.shared, vf, this.#msi, this.clock);
+  }
+
+  /** Link policy of one VF; its guest is told. */
+  setVfLink(vf: number, link: LinkPolicy): void {
+    this.driver.setLink(vf, link);
+    this.mailboxes.ping(vf);
+  }
+
+  /** Has the card's mailboxes served now, without waiting for the PF's interrupt. */
+  serviceMailboxes(): void {
+    this.#interrupts.handle();
+  }
+
+  /** Tells the network where a VF's addresses are. False: the link has been down for long, nothing more fits. */
+  announce(vf: number): boolean {
+    const { mac, macvlans, vlans, portVlan } = this.driver.vf(vf);
+    const addresses = [...new Set([mac, ...macvlans])].filter((each) => each !== ZERO_MAC);
+    const tags = portVlan !== 0 ? [portVlan] : [...new Set([0, ...vlans])];
+    let sent = true;
+    for (const address of addresses) {
+      for (const vlan of tags) sent = this.#announcer.announce(address, vlan) && sent;
+    }
+    return sent;
+  }
+
+  // --- worker ---------------------------------------------------------------------------------------------------------
+
+  async stats(): Promise<NicCoreStats> {
+    const reply = await this.#ask((id) => ({ kind: 'stat', id }));
+    if (reply.kind !== 'stat') throw new NicError(`the NIC's worker answered '${reply.kind}' to 'stat'`);
+    return reply.stats;
+  }
+
+  /** Ends the worker and closes the wire. Idempotent. VFs must have been released. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#interrupts.stop();
+    if (this.#failure === null) this.#worker.postMessage({ kind: 'stop' } satisfies NicCommand);
+    await this.#exited;
+  }
+
+  async #start(): Promise<void> {
+    await new Promise<NicReply>((resolve, reject) => {
+      this.#ready = { resolve, reject };
+    });
+    await this.#ask((id) => ({ kind: 'attach', id, pool: PF_POOL, domain: this.#announcer.domain, route: null }));
+    this.#announcer.bringUp();
+    this.#interrupts.start();
+  }
+
+  #ask(command: (id: number) => NicCommand): Promise<NicReply> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.#worker.postMessage(command(id));
+    });
+  }
+
+  #receive(reply: NicReply): void {
+    switch (reply.kind) {
+      case 'ready':
+        this.#ready?.resolve(reply);
+        this.#ready = null;
+        return;
+      case 'failed':
+        this.#fail(new NicError(reply.message));
+        return;
+      default:
+        this.#pending.get(reply.id)?.resolve(reply);
+        this.#pending.delete(reply.id);
+    }
+  }
+
+  #fail(error: NicError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#ready?.reject(error);
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    if (!this.#closing) this.#options.onFailure?.(error);
+  }
+}
+
+/** Locally administered, so that it cannot be a real card's. */
+function randomMac(): string {
+  const tail = [...randomBytes(5)].map((octet) => octet.toString(16).padStart(2, '0'));
+  return ['52', ...tail].join(':');
+}

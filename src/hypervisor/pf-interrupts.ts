@@ -1,0 +1,73 @@
+/**
+ * The PF's interrupts on the main thread: the host word that the PF's messages increment wakes this loop, which asks the
+ * card what happened and has it handled.
+ *
+ *   sleep on the host word -> read EICR (clears it) -> mailbox, VF resets -> link change -> sleep
+ */
+import { EICR, EICR_LSC } from '../hardware/nic/offsets.js';
+import type { MailboxService } from './mailbox-service.js';
+import type { PfDriver } from './pf-driver.js';
+
+/** How soon to look again at a mailbox whose VF holds the buffer. */
+const BUSY_RETRY_MS = 1;
+
+export class PfInterrupts {
+  /** SharedArrayBuffer of the host word, index 0: the target of the PF's interrupt route. */
+  readonly words = new SharedArrayBuffer(8);
+  readonly #host = new Int32Array(this.words);
+  readonly #driver: PfDriver;
+  readonly #mailboxes: MailboxService;
+  readonly #onLink: (up: boolean) => void;
+  #linkUp = false;
+  #stopped = false;
+  #retry: NodeJS.Timeout | null = null;
+
+  constructor(driver: PfDriver, mailboxes: MailboxService, onLink: (up: boolean) => void) {
+    this.#driver = driver;
+    this.#mailboxes = mailboxes;
+    this.#onLink = onLink;
+  }
+
+  start(): void {
+    void this.#run();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    Atomics.add(this.#host, 0, 1);
+    Atomics.notify(this.#host, 0);
+  }
+
+  /** Handles at once what waits; for callers that cannot wait for the loop. */
+  handle(): void {
+    const causes = this.#driver.bar.read32(0, EICR);
+    // whatever the cause bits say: a mailbox that was busy the last time has raised no new one
+    const busy = this.#mailboxes.service();
+    if ((causes & EICR_LSC) !== 0) this.#handleLink();
+    if (busy && this.#retry === null && !this.#stopped) {
+      this.#retry = setTimeout(() => {
+        this.#retry = null;
+        this.handle();
+      }, BUSY_RETRY_MS);
+      this.#retry.unref();
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const seen = Atomics.load(this.#host, 0);
+      this.handle();
+      const wait = Atomics.waitAsync(this.#host, 0, seen);
+      if (wait.async) await wait.value;
+    }
+  }
+
+  #handleLink(): void {
+    const up = this.#driver.linkUp;
+    if (up === this.#linkUp) return;
+    this.#linkUp = up;
+    this.#mailboxes.pingAll();
+    this.#onLink(up);
+  }
+}
