@@ -69,6 +69,9 @@ export class IommuDomain {
   readonly i32: Int32Array;
   readonly f64: Float64Array;
   readonly view: DataView;
+  /** What a copier needs to know of `u8`: shared memory, beginning at a multiple of 8. */
+  readonly shared = true;
+  readonly skew = 0;
   readonly #truth: Uint8Array;
   readonly #dirty: Uint8Array | null;
   readonly #control: Int32Array;

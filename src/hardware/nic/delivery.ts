@@ -48,9 +48,10 @@ export class Delivery {
   fromWire(from: Bytes, offset: number, length: number): boolean {
     if (length < MIN_FRAME_BYTES) return this.#fromWireShort(from, offset, length);
     const packet = this.#packet;
-    packet.readLayer2(from.u8, offset, length);
+    packet.readLayer2(from.view, offset, length);
     if (length > this.#maxFrameBytes(packet.tagged)) return true;
-    if (this.#switch.selectFromWire(packet) && !this.deliver(packet, from, offset, length, 0)) return false;
+    if (!this.#switch.selectFromWire(packet)) return true;
+    if (!this.deliver(packet, from, offset, length, 0)) return false;
     this.#stats.countPortRx(packet.multicast, packet.broadcast);
     return true;
   }
@@ -64,7 +65,7 @@ export class Delivery {
   deliver(packet: Packet, from: Bytes, offset: number, length: number, status: number): boolean {
     const low = this.#switch.poolsLow;
     const high = this.#switch.poolsHigh;
-    packet.readUpperLayers(from.u8, offset, length);
+    packet.readUpperLayers(from.view, offset, length);
     // one receiver is the rule: admit and place without walking the masks twice
     if ((low & (low - 1)) === 0 && (high & (high - 1)) === 0 && (low === 0 || high === 0)) {
       const pool = low !== 0 ? 31 - Math.clz32(low) : 63 - Math.clz32(high);
@@ -105,7 +106,7 @@ export class Delivery {
   }
 
   #queueOf(pool: number, packet: Packet, from: Bytes, offset: number): number {
-    return pool * 2 + this.#rss.choose(pool, packet, from.u8, offset);
+    return pool * 2 + this.#rss.choose(pool, packet, from.view, offset);
   }
 
   #admit(queue: number, packet: Packet, length: number, frames: number): Admit {
@@ -131,8 +132,8 @@ export class Delivery {
     const strippedBytes = length - VLAN_TAG_BYTES;
     copyBytes(from, offset, frame, 0, MAC_BYTES);
     copyBytes(from, offset + MAC_BYTES + VLAN_TAG_BYTES, frame, MAC_BYTES, strippedBytes - MAC_BYTES);
-    this.#strippedPacket.readLayer2(frame.u8, 0, strippedBytes);
-    this.#strippedPacket.readUpperLayers(frame.u8, 0, strippedBytes);
+    this.#strippedPacket.readLayer2(frame.view, 0, strippedBytes);
+    this.#strippedPacket.readUpperLayers(frame.view, 0, strippedBytes);
     this.#rx.place(queue, this.#strippedPacket, frame, 0, strippedBytes, meta);
   }
 

@@ -52,14 +52,14 @@ export class Egress {
    */
   send(queue: number, offset: number, length: number): boolean {
     const pool = queue >> 1;
-    const u8 = this.stage.u8;
+    const { u8, view } = this.stage;
     const packet = this.#packet;
     let frameBytes = length;
     if (length < MIN_FRAME_BYTES) {
       u8.fill(0, offset + length, offset + MIN_FRAME_BYTES);
       frameBytes = MIN_FRAME_BYTES;
     }
-    packet.readLayer2(u8, offset, frameBytes);
+    packet.readLayer2(view, offset, frameBytes);
     if (this.#switch.isSpoofed(packet, pool)) return true;
     let toWire = true;
     if (this.#switch.loopback && this.#switch.selectFromPool(packet, pool)) {
@@ -79,9 +79,9 @@ export class Egress {
   canSend(queue: number, offset: number, length: number, frames: number): boolean {
     if (!this.#switch.loopback) return true;
     const packet = this.#packet;
-    packet.readLayer2(this.stage.u8, offset, length);
+    packet.readLayer2(this.stage.view, offset, length);
     if (!this.#switch.selectFromPool(packet, queue >> 1)) return true;
-    packet.readUpperLayers(this.stage.u8, offset, length);
+    packet.readUpperLayers(this.stage.view, offset, length);
     return this.#delivery.canTake(packet, this.stage, offset, length, frames);
   }
 }

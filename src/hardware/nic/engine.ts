@@ -19,6 +19,7 @@ import { Delivery } from './delivery.js';
 import { Egress } from './egress.js';
 import { fireModerated, raiseRx, raiseTx } from './interrupts.js';
 import { L2Switch } from './l2-switch.js';
+import { setLink } from './link.js';
 import { isQueueActive, type QueueChange, settleQueues } from './queue-state.js';
 import { RateLimits } from './rate-limit.js';
 import { Rss } from './rss.js';
@@ -95,7 +96,7 @@ export class NicEngine {
     this.#switch.refresh();
     this.#rss.refresh();
     this.#limits.beginStep(this.#clock.nowNs());
-    this.#noteLink();
+    setLink(this.#shared, this.#msi, this.#clock, this.#wire.linkUp);
     work += this.#wire.receive(this.#sink, RX_BUDGET);
     work += this.#tx.step(TX_BUDGET);
     this.#wire.flush();
@@ -134,12 +135,6 @@ export class NicEngine {
       if (isQueueActive(this.#shared, 'rx', queue)) this.#rx.configure(queue);
       if (isQueueActive(this.#shared, 'tx', queue)) this.#tx.configure(queue);
     }
-  }
-
-  #noteLink(): void {
-    const up = this.#wire.linkUp ? 1 : 0;
-    const word = REGION.control + CONTROL.wireUp;
-    if (this.#words[word] !== up) Atomics.store(this.#words, word, up);
   }
 
   #raise(): void {

@@ -27,6 +27,8 @@ export class Packet {
   tagged = false;
   /** The tag as it was on the wire: 11:0 VID, 12 CFI, 15:13 priority. */
   vlanTag = 0;
+  /** What follows the addresses and the tag. */
+  etherType = 0;
   /** PACKET_TYPE flags. */
   type = 0;
   /** Offsets from the frame's first byte; layer 4 is 0 when there is none that the card knows. */
@@ -43,25 +45,20 @@ export class Packet {
   fragment = false;
 
   /** The Ethernet part; the caller made sure that ETHERNET_HEADER_BYTES are there. */
-  readLayer2(bytes: Uint8Array, offset: number, length: number): void {
-    this.destinationLow =
-      bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24);
-    this.destinationHigh = bytes[offset + 4]! | (bytes[offset + 5]! << 8);
-    this.sourceLow =
-      bytes[offset + 6]! |
-      (bytes[offset + 7]! << 8) |
-      (bytes[offset + 8]! << 16) |
-      (bytes[offset + 9]! << 24);
-    this.sourceHigh = bytes[offset + 10]! | (bytes[offset + 11]! << 8);
-    const etherType = (bytes[offset + 12]! << 8) | bytes[offset + 13]!;
+  readLayer2(view: DataView, offset: number, length: number): void {
+    this.destinationLow = view.getInt32(offset, true);
+    this.destinationHigh = view.getUint16(offset + 4, true);
+    this.sourceLow = view.getInt32(offset + 6, true);
+    this.sourceHigh = view.getUint16(offset + 10, true);
+    const etherType = view.getUint16(offset + 12);
     this.tagged = etherType === ETHERTYPE_VLAN && length >= ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
-    this.vlanTag = this.tagged ? (bytes[offset + 14]! << 8) | bytes[offset + 15]! : 0;
+    this.vlanTag = this.tagged ? view.getUint16(offset + 14) : 0;
+    this.etherType = this.tagged ? view.getUint16(offset + 16) : etherType;
   }
 
   /** Layers 3 and 4; readLayer2() must have run on the same frame. */
-  readUpperLayers(bytes: Uint8Array, offset: number, length: number): void {
+  readUpperLayers(view: DataView, offset: number, length: number): void {
     const l3 = this.tagged ? ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES : ETHERNET_HEADER_BYTES;
-    const etherType = (bytes[offset + l3 - 2]! << 8) | bytes[offset + l3 - 1]!;
     this.type = 0;
     this.l3Offset = l3;
     this.l4Offset = 0;
@@ -70,8 +67,8 @@ export class Packet {
     this.l4HeaderBytes = 0;
     this.protocol = 0;
     this.fragment = false;
-    if (etherType === ETHERTYPE_IPV4) this.#readIpv4(bytes, offset, length);
-    else if (etherType === ETHERTYPE_IPV6) this.#readIpv6(bytes, offset, length);
+    if (this.etherType === ETHERTYPE_IPV4) this.#readIpv4(view, offset, length);
+    else if (this.etherType === ETHERTYPE_IPV6) this.#readIpv6(view, offset, length);
   }
 
   get multicast(): boolean {
@@ -82,50 +79,50 @@ export class Packet {
     return this.destinationLow === -1 && this.destinationHigh === 0xffff;
   }
 
-  #readIpv4(bytes: Uint8Array, offset: number, length: number): void {
+  #readIpv4(view: DataView, offset: number, length: number): void {
     const l3 = this.l3Offset;
     if (length < l3 + 20) return;
     const at = offset + l3;
-    const first = bytes[at]!;
+    const first = view.getUint8(at);
     const headerBytes = (first & 0xf) << 2;
     if (first >> 4 !== 4 || headerBytes < 20 || length < l3 + headerBytes) return;
-    const totalBytes = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+    const totalBytes = view.getUint16(at + 2);
     if (totalBytes < headerBytes || l3 + totalBytes > length) return;
     this.type = headerBytes > 20 ? PACKET_TYPE.ipv4 | PACKET_TYPE.ipv4Options : PACKET_TYPE.ipv4;
     this.l3End = l3 + totalBytes;
     // more-fragments flag or a fragment offset
-    this.fragment = ((bytes[at + 6]! << 8) | bytes[at + 7]!) & 0x3fff ? true : false;
-    this.#setLayer4(bytes, offset, bytes[at + 9]!, l3 + headerBytes);
+    this.fragment = (view.getUint16(at + 6) & 0x3fff) !== 0;
+    this.#setLayer4(view, offset, view.getUint8(at + 9), l3 + headerBytes);
   }
 
-  #readIpv6(bytes: Uint8Array, offset: number, length: number): void {
+  #readIpv6(view: DataView, offset: number, length: number): void {
     const l3 = this.l3Offset;
     if (length < l3 + IPV6_HEADER_BYTES) return;
     const at = offset + l3;
-    if (bytes[at]! >> 4 !== 6) return;
-    const end = l3 + IPV6_HEADER_BYTES + ((bytes[at + 4]! << 8) | bytes[at + 5]!);
+    if (view.getUint8(at) >> 4 !== 6) return;
+    const end = l3 + IPV6_HEADER_BYTES + view.getUint16(at + 4);
     if (end > length) return;
     this.type = PACKET_TYPE.ipv6;
     this.l3End = end;
-    let next = bytes[at + 6]!;
+    let next = view.getUint8(at + 6);
     let l4 = l3 + IPV6_HEADER_BYTES;
     for (let i = 0; i < MAX_EXTENSIONS && isExtension(next) && l4 + 8 <= end; i++) {
       this.type |= PACKET_TYPE.ipv6Extensions;
       if (next === FRAGMENT) this.fragment = true;
-      const extensionBytes = next === FRAGMENT ? 8 : (bytes[offset + l4 + 1]! + 1) * 8;
-      next = bytes[offset + l4]!;
+      const extensionBytes = next === FRAGMENT ? 8 : (view.getUint8(offset + l4 + 1) + 1) * 8;
+      next = view.getUint8(offset + l4);
       l4 += extensionBytes;
     }
-    this.#setLayer4(bytes, offset, next, l4);
+    this.#setLayer4(view, offset, next, l4);
   }
 
-  #setLayer4(bytes: Uint8Array, offset: number, protocol: number, l4: number): void {
+  #setLayer4(view: DataView, offset: number, protocol: number, l4: number): void {
     this.protocol = protocol;
     this.l3HeaderEnd = l4;
     if (this.fragment) return;
     const room = this.l3End - l4;
     if (protocol === PROTOCOL.tcp) {
-      const headerBytes = room >= 20 ? (bytes[offset + l4 + 12]! >> 4) << 2 : 0;
+      const headerBytes = room >= 20 ? (view.getUint8(offset + l4 + 12) >> 4) << 2 : 0;
       if (headerBytes < 20 || headerBytes > room) return;
       this.type |= PACKET_TYPE.tcp;
       this.l4HeaderBytes = headerBytes;

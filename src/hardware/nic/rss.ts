@@ -50,7 +50,7 @@ export class Rss {
   }
 
   /** Hashes a frame and returns its pool's queue, 0 or 1. */
-  choose(pool: number, packet: Packet, bytes: Uint8Array, offset: number): number {
+  choose(pool: number, packet: Packet, view: DataView, offset: number): number {
     this.hash = 0;
     this.type = RSS_TYPE.none;
     if (this.#fields === 0 || !this.#classify(packet)) return 0;
@@ -59,10 +59,10 @@ export class Rss {
     const addressBytes = ipv4 ? 8 : 32;
     const tables = this.#tables;
     let hash = 0;
-    for (let i = 0; i < addressBytes; i++) hash ^= tables[(i << 8) | bytes[addresses + i]!]!;
+    for (let i = 0; i < addressBytes; i++) hash ^= tables[(i << 8) | view.getUint8(addresses + i)]!;
     if (this.type !== RSS_TYPE.ipv4 && this.type !== RSS_TYPE.ipv6) {
       const ports = offset + packet.l4Offset;
-      for (let i = 0; i < 4; i++) hash ^= tables[((addressBytes + i) << 8) | bytes[ports + i]!]!;
+      for (let i = 0; i < 4; i++) hash ^= tables[((addressBytes + i) << 8) | view.getUint8(ports + i)]!;
     }
     this.hash = hash;
     if (psrtypeQueueBits(this.#words[psrtypeOffset(pool) >> 2]!) === 0) return 0;

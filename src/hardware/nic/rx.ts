@@ -116,26 +116,24 @@ export class RxPath {
     const pool = queue >> 1;
     const domain = this.#domains[pool]!;
     const queues = this.queues;
+    const type = this.#descriptorType[queue]!;
     let head: number;
-    if (length <= this.#bufferBytes[queue]! && this.#descriptorType[queue] === DESCTYPE.oneBuffer) {
+    if (type === DESCTYPE.oneBuffer && length <= this.#bufferBytes[queue]!) {
+      const ring = domain.i32;
       head = queues.head[queue]!;
       const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
-      this.#writePayload(domain, domain.i32[at >> 2]!, domain.i32[(at >> 2) + 1]!, from, offset, length);
-      domain.i32[at >> 2] = meta.info;
-      domain.i32[(at >> 2) + 1] = meta.hash;
-      this.#publish(
-        domain,
-        at,
-        meta.status | RX_STATUS.done | RX_STATUS.endOfPacket,
-        length | (meta.vlanTag << 16),
-      );
+      this.#writePayload(domain, ring[at >> 2]!, ring[(at >> 2) + 1]!, from, offset, length);
+      ring[at >> 2] = meta.info;
+      ring[(at >> 2) + 1] = meta.hash;
+      const status = meta.status | RX_STATUS.done | RX_STATUS.endOfPacket;
+      this.#publish(domain, at, status, length | (meta.vlanTag << 16));
       head = head + 1 === queues.count[queue] ? 0 : head + 1;
-    } else if (this.#descriptorType[queue] === DESCTYPE.legacy) {
+    } else if (type === DESCTYPE.legacy) {
       head = this.#placeLegacy(queue, domain, from, offset, length, meta);
     } else {
       head = this.#placeChain(queue, domain, packet, from, offset, length, meta);
     }
-    this.#stats.countRx(pool, length, packet.multicast);
+    this.#stats.countRx(pool, length, packet.multicast && !packet.broadcast);
     queues.head[queue] = head;
     this.#words[queues.headWord[queue]!] = head;
     queues.notePending(queue);
