@@ -42,6 +42,10 @@ class SrvmCore implements Core {
     return work + sent;
   }
 
+  get turnOpen(): boolean {
+    return this.#relay?.open ?? false;
+  }
+
   idleNs(): number {
     return this.#pacing.sleepNs;
   }

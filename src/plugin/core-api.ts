@@ -20,6 +20,11 @@ export interface CoreView extends DeviceView {
 export interface Core {
   /** One whole turn: a look at everything the core watches. Returns how much there was to do; 0 = nothing. */
   step(): number;
+  /**
+   * True after step(): the turn is not over, because the device has yet to answer. step() is called again soon, and
+   * nobody who waits for a whole turn is told of one yet.
+   */
+  readonly turnOpen?: boolean;
   /** How long the next turn may be put off after step(), ns. 0 = come back at once. Without it: 100 us when idle. */
   idleNs?(): number;
   /** The core is about to end (not called when its thread had to be killed). */

@@ -18,6 +18,8 @@ export const CORE_CONTROL = {
 } as const;
 export const CORE_CONTROL_WORDS = 16;
 
+/** Between two steps of a turn that waits for the device. */
+const OPEN_NS = 30_000;
 /** How long a core without an opinion sleeps when a turn found nothing. */
 const IDLE_NS = 100_000;
 
@@ -35,6 +37,9 @@ export class CoreLoop {
   readonly #control: Int32Array;
   readonly #acknowledge: (sequence: number) => void;
   #acknowledged = 0;
+  /** The request that the turn under way will acknowledge, and whether it is under way. */
+  #request = 0;
+  #open = false;
   #lastWork = 0;
   #lastStartNs = -1;
   #turns = 0;
@@ -60,29 +65,40 @@ export class CoreLoop {
     return Atomics.load(this.#control, CORE_CONTROL.stop) !== 0;
   }
 
-  /** One whole turn. Returns the work it found. */
-  turn(): number {
-    const request = Atomics.load(this.#control, CORE_CONTROL.turnRequest);
+  /** One step: a whole turn, or a part of one that waits for the device. Returns the work it found. */
+  step(): number {
+    if (!this.#open) {
+      this.#request = Atomics.load(this.#control, CORE_CONTROL.turnRequest);
+      this.#pages.turnStarted();
+    }
     const startNs = this.#clock.nowNs();
     if (this.#lastStartNs >= 0)
       this.#longestGapNs = Math.max(this.#longestGapNs, startNs - this.#lastStartNs);
     this.#lastStartNs = startNs;
-    this.#pages.turnStarted();
     const work = this.#core.step();
-    this.#pages.turnEnded();
+    this.#open = this.#core.turnOpen ?? false;
     this.#turnWallNs += this.#clock.nowNs() - startNs;
+    this.#lastWork = work;
+    if (!this.#open) this.#endTurn(work);
+    return work;
+  }
+
+  get turnOpen(): boolean {
+    return this.#open;
+  }
+
+  #endTurn(work: number): void {
+    this.#pages.turnEnded();
     this.#turns++;
     if (work === 0) this.#idleTurns++;
-    this.#lastWork = work;
-    if (request !== this.#acknowledged) {
-      this.#acknowledged = request;
-      this.#acknowledge(request);
-    }
-    return work;
+    if (this.#request === this.#acknowledged) return;
+    this.#acknowledged = this.#request;
+    this.#acknowledge(this.#request);
   }
 
   /** How long the core may sleep now, ns; 0 when it is wanted at once. */
   idleNs(): number {
+    if (this.#open) return OPEN_NS;
     if (Atomics.load(this.#control, CORE_CONTROL.turnRequest) !== this.#acknowledged) return 0;
     if (this.stopRequested) return 0;
     if (this.#core.idleNs) return this.#core.idleNs();

@@ -50,9 +50,9 @@ function viewOf(device: CoreDevice): CoreView {
 
 function drive(running: CoreLoop, device: CoreDevice): void {
   const { words, index } = device.wake;
-  while (!running.stopRequested) {
+  while (!running.stopRequested || running.turnOpen) {
     const wake = Atomics.load(words, index);
-    running.turn();
+    running.step();
     const idleNs = running.idleNs();
     if (idleNs >= SHORTEST_SLEEP_NS) Atomics.wait(words, index, wake, idleNs / 1e6);
   }

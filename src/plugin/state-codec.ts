@@ -3,6 +3,7 @@
  * bounded size before anything is parsed, and only plain data of bounded depth and count afterwards.
  */
 import { Decoder, Encoder } from 'cbor-x';
+import { cborProblem } from './cbor-check.js';
 import type { StateFields, StateValue } from './device-view.js';
 import { DeviceStateError } from './errors.js';
 
@@ -35,7 +36,8 @@ export function decodeState(origin: StateOrigin, bytes: Uint8Array): StateFields
   if (bytes.length === 0 || bytes.length > MAX_STATE_BYTES) {
     throw new DeviceStateError(`device state of ${bytes.length} bytes: 1 to ${MAX_STATE_BYTES} are expected`);
   }
-  checkStructure(bytes);
+  const problem = cborProblem(bytes, MAX_DEPTH + 2, MAX_VALUES * 2);
+  if (problem !== null) throw new DeviceStateError(`device state is damaged: ${problem}`);
   let outer: unknown;
   try {
     outer = decoder.decode(bytes);
@@ -83,49 +85,4 @@ function checkValue(
     return;
   }
   throw new DeviceStateError(`device state: ${path} is neither a number, flag, text, bytes, list nor record`);
-}
-
-/**
- * Walks the CBOR without building anything: definite lengths only, no tags, no count that the remaining bytes could
- * not hold. After it the decoder cannot be made to allocate more than a small multiple of the input.
- */
-function checkStructure(bytes: Uint8Array): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 0;
-  let items = 0;
-  /** Items still to come at each open level. */
-  const open: number[] = [1];
-  const fail = (why: string): never => {
-    throw new DeviceStateError(`device state: ${why} at byte ${at}`);
-  };
-  const need = (count: number): void => {
-    if (count > bytes.length - at) fail('it ends in the middle');
-  };
-  while (open.length > 0) {
-    if (open.at(-1) === 0) {
-      open.pop();
-      continue;
-    }
-    open[open.length - 1]!--;
-    if (++items > MAX_VALUES * 2) fail(`more than ${MAX_VALUES * 2} items`);
-    need(1);
-    const head = bytes[at++]!;
-    const major = head >> 5;
-    const info = head & 31;
-    let argument = info;
-    if (info === 24) need(1), (argument = view.getUint8(at)), (at += 1);
-    else if (info === 25) need(2), (argument = view.getUint16(at)), (at += 2);
-    else if (info === 26) need(4), (argument = view.getUint32(at)), (at += 4);
-    else if (info === 27)
-      need(8), (argument = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)), (at += 8);
-    else if (info > 27) fail('an indefinite length');
-    if (major === 2 || major === 3) need(argument), (at += argument);
-    else if (major === 4 || major === 5) {
-      const count = major === 5 ? argument * 2 : argument;
-      need(count);
-      if (open.length > MAX_DEPTH + 2) fail(`nesting deeper than ${MAX_DEPTH}`);
-      open.push(count);
-    } else if (major === 6) fail('a tag');
-  }
-  if (at !== bytes.length) fail('bytes left over');
 }

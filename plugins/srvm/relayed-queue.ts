@@ -1,0 +1,320 @@
+/**
+ * One Rx queue whose registers the guest writes into plain memory, and what the device is told of it.
+ *
+ *            guest disables, or writes a new ring            device answers
+ *   on <------------------------------------- stopping ----------------------> off
+ *    ^  '-----------------------------------------^  ^                          |
+ *    |                                               |                          | guest enables: program, remember,
+ *    '------------ device answers ------------- starting <----------------------'          then ENABLE
+ *
+ *   on -> off: a VF reset stopped it behind our back.    off -> on: the device carried out late what the guest asked of it
+ *   before the page was taken over.
+ *
+ * `#left` is what the core last left in each shadow word; a word that differs was written by the guest. The core's own
+ * stores compare and exchange, so that they lose against a newer write of the guest's.
+ */
+import { type CoreView, type RegisterWindow, vf82599 } from 'srvm/plugin';
+import { PostedTable } from './posted-table.js';
+
+const { ENABLE, RX, rxRegister, SOFTWARE_FLUSH } = vf82599;
+const PAGE_MASK = 0xfff;
+const BLOCK_WORDS = 16;
+const TAIL_MASK = 0xffff;
+/** Plain read-write registers, in the order in which a ring is programmed. */
+const PROGRAM = [RX.RDBAL, RX.RDBAH, RX.RDLEN, RX.DCA_RXCTRL, RX.SRRCTL, RX.RSCCTL] as const;
+/** A guest that writes all the time cannot keep a turn from ending. */
+const SNAPSHOT_TRIES = 64;
+
+type State = 'off' | 'starting' | 'on' | 'stopping';
+const HOPS: Readonly<Record<State, readonly State[]>> = {
+  off: ['starting', 'on'],
+  starting: ['on', 'stopping'],
+  on: ['stopping', 'off'],
+  stopping: ['off'],
+};
+
+/** A queue that was sent from one state to another that does not follow: a fault of this plugin. */
+export class QueueStateError extends Error {
+  constructor(queue: number, from: State, to: State) {
+    super(`Rx queue ${queue}: it cannot go from ${from} to ${to}`);
+    this.name = 'QueueStateError';
+  }
+}
+
+export class RelayedQueue {
+  readonly table: PostedTable;
+  readonly #bar0: RegisterWindow;
+  readonly #queue: number;
+  readonly #words: Int32Array;
+  readonly #left = new Int32Array(BLOCK_WORDS);
+  /** One consistent reading of the block. */
+  readonly #seen = new Int32Array(BLOCK_WORDS);
+  readonly #firstWord: number;
+  readonly #headRegister: number;
+  readonly #tailRegister: number;
+  readonly #controlRegister: number;
+  #state: State = 'off';
+  #head = 0;
+  #tail = 0;
+  /** Times a ring was programmed, and times the device turned out to have been reset. */
+  programmings = 0;
+  resets = 0;
+
+  /** @param words the shadow page */
+  constructor(view: CoreView, queue: number, words: Int32Array) {
+    this.#bar0 = view.bar0;
+    this.#queue = queue;
+    this.#words = words;
+    this.#firstWord = (rxRegister(queue, 0) & PAGE_MASK) >> 2;
+    this.#headRegister = rxRegister(queue, RX.RDH);
+    this.#tailRegister = rxRegister(queue, RX.RDT);
+    this.#controlRegister = rxRegister(queue, RX.RXDCTL);
+    this.table = new PostedTable(view);
+  }
+
+  get running(): boolean {
+    return this.#state === 'on' && this.table.slots > 0;
+  }
+
+  /** The device has yet to answer. */
+  get unsettled(): boolean {
+    return this.#state === 'starting' || this.#state === 'stopping';
+  }
+
+  /** Slots that the device can still consume. */
+  get posted(): number {
+    return this.#sane() ? this.table.distance(this.#head, this.#tail) : 0;
+  }
+
+  /** The guest is held out of the page: it shows what the device has. */
+  copyRegisters(): void {
+    this.adopt();
+    for (let w = 0; w < BLOCK_WORDS; w++) this.#words[this.#firstWord + w] = this.#left[w]!;
+  }
+
+  /** Takes the device's registers for what was last carried over. */
+  adopt(): void {
+    for (const offset of [...PROGRAM, RX.RDH, RX.RDT, RX.RXDCTL])
+      this.#left[offset >> 2] = this.#read(offset);
+    this.#state = (this.#left[RX.RXDCTL >> 2]! & ENABLE) !== 0 ? 'on' : 'off';
+    this.#tail = this.#left[RX.RDT >> 2]!;
+    this.#head = this.#left[RX.RDH >> 2]!;
+    this.#programTable();
+  }
+
+  /** The tail on the device moves no more but by us: what is posted now can be read at leisure. */
+  rememberPosted(): void {
+    this.#head = this.#read(RX.RDH);
+    if (!this.#sane()) return;
+    this.table.posted(this.#head, this.#tail);
+    // what was consumed while it was read was written before tracking began
+    this.#head = this.#read(RX.RDH);
+  }
+
+  /** Before follow(): every slot that this tail posts anew has been passed by the head that follow() reads. */
+  readTail(): number {
+    return Atomics.load(this.#words, this.#firstWord + (RX.RDT >> 2));
+  }
+
+  /** Marks what the device completed. */
+  follow(): number {
+    const head = this.#bar0.read32(this.#headRegister);
+    const from = this.#head;
+    if (head === from) return 0;
+    this.#head = head;
+    if (this.#state === 'on') this.#put(RX.RDH, head);
+    const slots = this.table.slots;
+    if (head >= slots || from >= slots) return 0;
+    this.table.passed(from, head);
+    return this.table.distance(from, head);
+  }
+
+  /** Carries what the guest wrote to the device. Returns 1 if there was anything. */
+  relay(tail: number): number {
+    const wasStopping = this.#state === 'stopping';
+    this.#compareEnable();
+    if (this.#state === 'stopping') return 1;
+    if (wasStopping || this.#controlWritten()) {
+      this.#relayControl();
+      return 1;
+    }
+    if (tail === this.#left[RX.RDT >> 2]!) return 0;
+    this.#ring(tail);
+    return 1;
+  }
+
+  /** The device's ENABLE against ours. */
+  #compareEnable(): void {
+    const control = this.#bar0.read32(this.#controlRegister);
+    const enabled = (control & ENABLE) !== 0;
+    switch (this.#state) {
+      case 'on':
+        if (enabled) return;
+        this.resets++;
+        this.follow();
+        this.#hop('off');
+        this.#put(RX.RXDCTL, control);
+        return;
+      case 'stopping':
+        if (enabled) return;
+        this.follow();
+        this.#hop('off');
+        return;
+      default:
+        if (!enabled) return;
+        this.#hop('on');
+        this.#put(RX.RXDCTL, control);
+    }
+  }
+
+  #ring(tail: number): void {
+    const to = tail & TAIL_MASK;
+    this.#remember(to);
+    this.#tail = to;
+    this.#bar0.write32(this.#tailRegister, to);
+    this.#left[RX.RDT >> 2] = tail;
+    if (to !== tail) this.#put(RX.RDT, to);
+  }
+
+  #remember(to: number): void {
+    const table = this.table;
+    const from = this.#tail;
+    const head = this.#head;
+    if (to >= table.slots || head >= table.slots) return;
+    if (from >= table.slots) {
+      table.posted(head, to);
+    } else if (table.distance(head, to) >= table.distance(head, from)) {
+      table.posted(from, to);
+    }
+    // else the tail was moved back: the device's share shrinks, nothing new is in it
+  }
+
+  #controlWritten(): boolean {
+    const words = this.#words;
+    const left = this.#left;
+    const first = this.#firstWord;
+    return (
+      words[first + (RX.RXDCTL >> 2)] !== left[RX.RXDCTL >> 2] ||
+      words[first + (RX.RDBAL >> 2)] !== left[RX.RDBAL >> 2] ||
+      words[first + (RX.RDBAH >> 2)] !== left[RX.RDBAH >> 2] ||
+      words[first + (RX.RDLEN >> 2)] !== left[RX.RDLEN >> 2] ||
+      words[first + (RX.RDH >> 2)] !== left[RX.RDH >> 2] ||
+      words[first + (RX.SRRCTL >> 2)] !== left[RX.SRRCTL >> 2] ||
+      words[first + (RX.DCA_RXCTRL >> 2)] !== left[RX.DCA_RXCTRL >> 2] ||
+      words[first + (RX.RSCCTL >> 2)] !== left[RX.RSCCTL >> 2]
+    );
+  }
+
+  #relayControl(): void {
+    this.#snapshot();
+    const seen = this.#seen;
+    const wanted = seen[RX.RXDCTL >> 2]! & ~SOFTWARE_FLUSH;
+    const wantsOn = (wanted & ENABLE) !== 0;
+    if (this.#state !== 'off' && (!wantsOn || this.#ringDiffers())) {
+      this.#bar0.write32(this.#controlRegister, (wanted & ~ENABLE) >>> 0);
+      this.#hop('stopping');
+      return;
+    }
+    if (this.#state !== 'off') {
+      if (this.#differs(RX.DCA_RXCTRL)) this.#write(RX.DCA_RXCTRL);
+      if (this.#differs(RX.RSCCTL)) this.#write(RX.RSCCTL);
+      if (this.#differs(RX.RDH)) this.#settle(RX.RDH, this.#read(RX.RDH));
+      if (this.#differs(RX.RDT)) this.#ring(seen[RX.RDT >> 2]!);
+      if (this.#differs(RX.RXDCTL)) this.#write(RX.RXDCTL);
+      return;
+    }
+    // the guest's words are what counts, changed or not: a VF reset may have cleared them on the device
+    for (const offset of PROGRAM) if (wantsOn || this.#differs(offset)) this.#write(offset);
+    if (this.#differs(RX.RDH)) this.#write(RX.RDH);
+    this.#ring(seen[RX.RDT >> 2]!);
+    if (wantsOn) this.#start(wanted);
+    else this.#write(RX.RXDCTL);
+  }
+
+  /**
+   * Whether a running queue must be stopped for what the guest wrote: a new ring, another buffer size, or a head of 0,
+   * which only a driver writes that starts the ring over.
+   */
+  #ringDiffers(): boolean {
+    return (
+      this.#differs(RX.RDBAL) ||
+      this.#differs(RX.RDBAH) ||
+      this.#differs(RX.RDLEN) ||
+      this.#differs(RX.SRRCTL) ||
+      (this.#differs(RX.RDH) && this.#seen[RX.RDH >> 2] === 0)
+    );
+  }
+
+  /** Ring, head and tail are on the device; what is posted is remembered before it can be consumed. */
+  #start(wanted: number): void {
+    this.#programTable();
+    this.#head = this.#read(RX.RDH);
+    if (this.#sane()) this.table.posted(this.#head, this.#tail);
+    this.#left[RX.RXDCTL >> 2] = this.#seen[RX.RXDCTL >> 2]!;
+    this.#bar0.write32(this.#controlRegister, wanted >>> 0);
+    this.programmings++;
+    this.#hop('starting');
+    this.#compareEnable();
+  }
+
+  #snapshot(): void {
+    const seen = this.#seen;
+    for (let tries = 0; tries < SNAPSHOT_TRIES; tries++) {
+      let agree = tries > 0;
+      for (let w = 0; w < BLOCK_WORDS; w++) {
+        const value = Atomics.load(this.#words, this.#firstWord + w);
+        if (value !== seen[w]) agree = false;
+        seen[w] = value;
+      }
+      if (agree) return;
+    }
+  }
+
+  #hop(to: State): void {
+    if (!HOPS[this.#state].includes(to)) throw new QueueStateError(this.#queue, this.#state, to);
+    this.#state = to;
+  }
+
+  #sane(): boolean {
+    return this.#head < this.table.slots && this.#tail < this.table.slots;
+  }
+
+  #programTable(): void {
+    this.table.program(
+      this.#read(RX.RDBAL),
+      this.#read(RX.RDBAH),
+      this.#read(RX.RDLEN),
+      this.#read(RX.SRRCTL),
+    );
+  }
+
+  #differs(offset: number): boolean {
+    return this.#seen[offset >> 2] !== this.#left[offset >> 2];
+  }
+
+  #read(offset: number): number {
+    return this.#bar0.read32(rxRegister(this.#queue, offset));
+  }
+
+  /** Carries one word over and shows the guest what the device made of it. */
+  #write(offset: number): void {
+    const value = this.#seen[offset >> 2]!;
+    const written = offset === RX.RXDCTL ? value & ~SOFTWARE_FLUSH : value;
+    this.#bar0.write32(rxRegister(this.#queue, offset), written >>> 0);
+    this.#settle(offset, this.#read(offset));
+  }
+
+  /** Replaces what the snapshot saw; a newer write of the guest's stays and is seen next turn. */
+  #settle(offset: number, value: number): void {
+    const word = offset >> 2;
+    Atomics.compareExchange(this.#words, this.#firstWord + word, this.#seen[word]!, value);
+    this.#left[word] = value;
+  }
+
+  /** Replaces what the core left there itself. */
+  #put(offset: number, value: number): void {
+    const word = offset >> 2;
+    Atomics.compareExchange(this.#words, this.#firstWord + word, this.#left[word]!, value);
+    this.#left[word] = value;
+  }
+}
