@@ -27,7 +27,13 @@ import type { FrameSink, Wire } from '../../hardware/wire/wire.js';
 import { MAX_FRAME_BYTES } from '../../hardware/wire/wire.js';
 
 /** One UDP datagram: its payload is `bytes[offset .. offset + length)`, valid during the call only. */
-export type DatagramHandler = (bytes: Uint8Array, offset: number, length: number, nowNs: number) => void;
+export type DatagramHandler = (
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  nowNs: number,
+  sourcePort: number,
+) => void;
 
 /** What a peer carries. */
 export interface Load {
@@ -155,7 +161,13 @@ export class TrafficPeer implements Steppable {
     } else if (reader.targetIp !== this.ip) {
       return;
     } else if (reader.protocol === PROTOCOL_UDP) {
-      this.handlers[reader.targetPort]?.(bytes, reader.payloadOffset, reader.payloadBytes, this.nowNs);
+      this.handlers[reader.targetPort]?.(
+        bytes,
+        reader.payloadOffset,
+        reader.payloadBytes,
+        this.nowNs,
+        reader.sourcePort,
+      );
     } else if (reader.protocol === PROTOCOL_ICMP && bytes[reader.transportOffset] === ICMP_ECHO_REQUEST) {
       this.answerPing(bytes, offset, length);
     }

@@ -2,6 +2,7 @@
  * Sends datagrams from a peer to one target through one prepared frame: the load writes its payload straight into the
  * frame, and the headers are only rewritten when the payload's length or the target's MAC changed.
  */
+import type { UdpFlow } from '../../hardware/wire/frames.js';
 import { MIN_FRAME_BYTES, UDP_PAYLOAD_OFFSET, writeUdpHeaders } from '../../hardware/wire/frames.js';
 import { MAX_FRAME_BYTES } from '../../hardware/wire/wire.js';
 import type { TrafficPeer } from './traffic-peer.js';
@@ -26,46 +27,45 @@ export class UdpSender {
   private readonly peer: TrafficPeer;
   private readonly target: UdpTarget;
   private readonly sourcePort: number;
-  private targetMac: Uint8Array | null;
+  /** Null until the target's MAC is known. */
+  private flow: UdpFlow | null = null;
   private headerPayloadBytes = -1;
 
   constructor(peer: TrafficPeer, target: UdpTarget, sourcePort: number) {
     this.peer = peer;
     this.target = target;
     this.sourcePort = sourcePort;
-    this.targetMac = target.mac ?? null;
   }
 
   /** Whether the target's MAC is known; asks for it when not. */
   ready(): boolean {
-    this.targetMac ??= this.peer.resolve(this.target.ip);
-    return this.targetMac !== null;
+    if (this.flow !== null) return true;
+    const targetMac = this.target.mac ?? this.peer.resolve(this.target.ip);
+    if (targetMac === null) return false;
+    this.flow = {
+      sourceMac: this.peer.mac,
+      targetMac,
+      sourceIp: this.peer.ip,
+      targetIp: this.target.ip,
+      sourcePort: this.sourcePort,
+      targetPort: this.target.port,
+    };
+    return true;
   }
 
   /** Sends the first `payloadBytes` of what was written. False: the frame was lost at our own port. */
   send(payloadBytes: number): boolean {
     if (!this.ready()) return false;
-    if (payloadBytes !== this.headerPayloadBytes) {
-      writeUdpHeaders(
-        this.bytes,
-        FRAME_OFFSET,
-        {
-          sourceMac: this.peer.mac,
-          targetMac: this.targetMac!,
-          sourceIp: this.peer.ip,
-          targetIp: this.target.ip,
-          sourcePort: this.sourcePort,
-          targetPort: this.target.port,
-        },
-        payloadBytes,
-      );
-      this.headerPayloadBytes = payloadBytes;
-      const end = this.payloadOffset + payloadBytes;
-      if (UDP_PAYLOAD_OFFSET + payloadBytes < MIN_FRAME_BYTES) {
-        this.bytes.fill(0, end, FRAME_OFFSET + MIN_FRAME_BYTES);
-      }
-    }
+    if (payloadBytes !== this.headerPayloadBytes) this.writeHeaders(this.flow!, payloadBytes);
     const length = Math.max(MIN_FRAME_BYTES, UDP_PAYLOAD_OFFSET + payloadBytes);
     return this.peer.transmit(this.bytes, FRAME_OFFSET, length);
+  }
+
+  private writeHeaders(flow: UdpFlow, payloadBytes: number): void {
+    writeUdpHeaders(this.bytes, FRAME_OFFSET, flow, payloadBytes);
+    this.headerPayloadBytes = payloadBytes;
+    const paddingFrom = this.payloadOffset + payloadBytes;
+    const minimum = FRAME_OFFSET + MIN_FRAME_BYTES;
+    if (paddingFrom < minimum) this.bytes.fill(0, paddingFrom, minimum);
   }
 }
