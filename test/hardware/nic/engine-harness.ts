@@ -229,7 +229,9 @@ export class RxRing extends Ring {
     this.enable(options.rxdctl ?? 0);
   }
 
+  /** Off and on again without a pause, as the stock driver does it. */
   enable(rxdctl = 0): void {
+    this.disable();
     zeroQueueHead(this.card.shared, 'rx', this.queue);
     writeQueueControl(this.card.shared, 'rx', this.queue, rxdctl | DCTL_ENABLE);
     this.card.engine.step();
@@ -286,7 +288,9 @@ export class TxRing extends Ring {
     this.enable();
   }
 
+  /** Off and on again without a pause, as the stock driver does it. */
   enable(): void {
+    writeQueueControl(this.card.shared, 'tx', this.queue, 0);
     zeroQueueHead(this.card.shared, 'tx', this.queue);
     writeQueueControl(this.card.shared, 'tx', this.queue, DCTL_ENABLE);
     this.card.engine.step();
