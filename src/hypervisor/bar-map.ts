@@ -99,6 +99,7 @@ export class BarMap {
     } finally {
       Atomics.store(words, modeWord, next);
       Atomics.notify(words, modeWord);
+      this.#endTurnsWithoutShadow();
       // a guest that waits for a turn on this page looks at the mapping again
       Atomics.notify(words, BAR_WORD.turnSeen);
     }
@@ -122,10 +123,13 @@ export class BarMap {
     Atomics.notify(words, BAR_WORD.turnSeen);
   }
 
-  /** No server any more: guests stop waiting for turns. */
-  turnsOver(): void {
-    Atomics.store(this.words, BAR_WORD.turnsTaken, 0);
-    Atomics.notify(this.words, BAR_WORD.turnSeen);
+  /** With the last shadow page its server goes too; one that goes on says so with its next turn. */
+  #endTurnsWithoutShadow(): void {
+    const words = this.words;
+    for (let page = 0; page < BAR0_PAGES; page++) {
+      if (Atomics.load(words, BAR_WORD.modes + page) === MODE.shadow) return;
+    }
+    Atomics.store(words, BAR_WORD.turnsTaken, 0);
   }
 
   #hold(page: number): number {

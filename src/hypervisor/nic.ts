@@ -8,12 +8,13 @@ import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { type Clock, realClock } from '../hardware/clock.js';
 import type { DomainHandle } from '../hardware/iommu/handle.js';
+import { sendMsix } from '../hardware/nic/msix.js';
 import { PfBar } from '../hardware/nic/pf-bar.js';
 import { createNicHandle, resetNic } from '../hardware/nic/reset.js';
-import { MAX_VFS, type NicHandle, NicShared, PF_POOL } from '../hardware/nic/shared.js';
+import { MAX_VFS, type NicHandle, NicShared, PF_POOL, VECTORS_PER_VF } from '../hardware/nic/shared.js';
 import { VfBar } from '../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../hardware/pci/config-space.js';
-import { PF_FUNCTION, requesterOf } from '../hardware/pci/offsets.js';
+import { PCI, PF_FUNCTION, requesterOf } from '../hardware/pci/offsets.js';
 import { InterruptRemap, type InterruptRoute, type InterruptTarget } from './interrupt-remap.js';
 import { ZERO_MAC } from './mac.js';
 import { MailboxService } from './mailbox-service.js';
@@ -179,7 +180,7 @@ export class Nic {
   async release(vf: number): Promise<void> {
     if (!this.#taken.has(vf)) return;
     // a function-level reset: queues off, interrupts masked, configuration space as new
-    new ConfigSpace(this.shared, vf, this.#msi, this.clock).write32(0xa8, 1 << 15);
+    new ConfigSpace(this.shared, vf, this.#msi, this.clock).write32(PCI.PCIE_DEVCTL, 1 << 15);
     if (this.#failure === null) {
       await this.#ask((id) => ({ kind: 'detach', id, pool: vf, requester: requesterOf(vf) }));
     }
@@ -195,6 +196,14 @@ export class Nic {
 
   vfConfig(vf: number): ConfigSpace {
     return new ConfigSpace(this.shared, vf, this.#msi, this.clock);
+  }
+
+  /** Message `vector` of a VF's MSI-X table: sent, or pending while masked. */
+  sendVfMessage(vf: number, vector: number): void {
+    if (!(Number.isInteger(vector) && vector >= 0 && vector < VECTORS_PER_VF)) {
+      throw new RangeError(`MSI-X vector ${vector}: a VF has vectors 0 to ${VECTORS_PER_VF - 1}`);
+    }
+    sendMsix(this.shared, this.#msi, vf, vector);
   }
 
   /** Link policy of one VF; its guest is told. */

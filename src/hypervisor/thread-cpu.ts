@@ -1,13 +1,26 @@
-/** CPU time of the calling thread, as the kernel's scheduler counts it. */
-import { readFileSync } from 'node:fs';
+/**
+ * CPU time of threads, as the kernel's scheduler counts it. A thread that blocks in its guest cannot be asked: it tells
+ * its name in /proc once, and anyone reads its account.
+ */
+import { readFileSync, readlinkSync } from 'node:fs';
 
 /** The kernel resolves this path for the thread that opens it. */
-const SCHEDSTAT = '/proc/thread-self/schedstat';
+const THREAD_SELF = '/proc/thread-self';
 
-/** Nanoseconds that this thread has run; null where the kernel does not say. */
-export function threadCpuNs(): number | null {
+/** The calling thread's place under /proc; null where there is none. */
+export function threadPath(): string | null {
   try {
-    return Number(readFileSync(SCHEDSTAT, 'latin1').split(' ', 1)[0]);
+    return `/proc/${readlinkSync(THREAD_SELF)}`;
+  } catch {
+    return null;
+  }
+}
+
+/** Nanoseconds that a thread has run, by default the calling one; null where the kernel does not say, or it has ended. */
+export function threadCpuNs(path: string | null = THREAD_SELF): number | null {
+  if (path === null) return null;
+  try {
+    return Number(readFileSync(`${path}/schedstat`, 'latin1').split(' ', 1)[0]);
   } catch {
     return null;
   }

@@ -1,0 +1,196 @@
+/**
+ * One passed-through VF on the main thread: its domain, its BAR map and its policy, and the view of them that plugins are
+ * handed. A plugin gets what a hypervisor has on silicon: RAM, registers, mappings, interrupts. The ground truth and the
+ * card's shared words are not reachable from the view's type.
+ */
+import type { Clock } from '../hardware/clock.js';
+import { createDomainHandle } from '../hardware/iommu/domain.js';
+import { DOMAIN_WORD, type DomainHandle } from '../hardware/iommu/handle.js';
+import { VF } from '../hardware/nic/offsets.js';
+import { PAGE_BYTES } from '../hardware/units.js';
+import { SharedDirtyMap } from '../machine/dirty-map.js';
+import { type MemoryLayout, SCRATCH_BYTES } from '../machine/layout.js';
+import { BarMap, createBarMapBuffer } from './bar-map.js';
+import type { SlotHandle } from './guest-bus-view.js';
+import { GuestVfBar, type VfStatistics } from './guest-vf-bar.js';
+import type { InterruptRoute } from './interrupt-remap.js';
+import type { Nic } from './nic.js';
+import {
+  barWindow,
+  closeHandle,
+  type GuestRam,
+  guestRam,
+  type PassthroughHandle,
+} from './passthrough-core.js';
+import { openPfWindow, type RegisterWindow } from './pf-window.js';
+import { exportVfPolicy, importVfPolicy, type VfPolicy } from './vf-policy.js';
+import { requesterOf } from '../hardware/pci/offsets.js';
+
+/** Pages that something marks; what a tracker's dirty map offers. */
+export interface PageMarks {
+  mark(page: number): void;
+}
+
+export interface IommuDirtyBits {
+  setEnabled(on: boolean): void;
+  /** Moves the bits set since the last call into `marks` and clears them. Returns how many there were. */
+  collect(marks: PageMarks): number;
+}
+
+/** Hypervisor memory that the VF can reach and the guest cannot. */
+export interface ScratchPages {
+  readonly iova: number;
+  readonly bytes: number;
+  readonly i32: Int32Array;
+}
+
+export interface PassthroughOptions {
+  readonly nic: Nic;
+  readonly vf: number;
+  readonly slot: number;
+  readonly memory: SharedArrayBuffer;
+  readonly layout: MemoryLayout;
+  /** This VF's share of the scratch pages: index of the first one and how many. */
+  readonly scratchPage: number;
+  readonly scratchPages: number;
+  /** The IOMMU has dirty bits. */
+  readonly iommuDirtyBits: boolean;
+}
+
+/** What plugins are handed. */
+export interface VfPassthrough {
+  readonly vf: number;
+  readonly ram: GuestRam;
+  readonly bar0: RegisterWindow;
+  readonly bar3: RegisterWindow;
+  readonly pf: RegisterWindow;
+  readonly config: RegisterWindow;
+  readonly pages: BarMap;
+  readonly scratch: ScratchPages;
+  readonly clock: Clock;
+  readonly policy: { export(): VfPolicy; import(policy: unknown): void };
+  readonly statistics: { read(): VfStatistics; continueFrom(values: VfStatistics): void };
+  readonly iommuDirty: IommuDirtyBits | null;
+  /** Sends message `vector` (0..2) of the VF's MSI-X table to the guest. */
+  raiseInterrupt(vector: number): void;
+  /** Tells the network where the VF's addresses are. */
+  announce(): void;
+}
+
+export class PassedThroughVf {
+  readonly nic: Nic;
+  readonly vf: number;
+  /** For the NIC and the verifier. */
+  readonly domain: DomainHandle;
+  readonly view: VfPassthrough;
+  /** What the vCPU's thread needs. */
+  readonly slot: SlotHandle;
+  /** What a tracker core's thread needs; passthrough-core.js opens it. */
+  readonly handle: PassthroughHandle;
+  readonly #layout: MemoryLayout;
+
+  constructor(options: PassthroughOptions) {
+    const { nic, vf, memory, layout } = options;
+    this.nic = nic;
+    this.vf = vf;
+    this.#layout = layout;
+    const scratchOffset = layout.scratchOffset + options.scratchPage * PAGE_BYTES;
+    const scratchBytes = options.scratchPages * PAGE_BYTES;
+    this.domain = createDomainHandle(
+      memory,
+      [
+        { iovaStart: 0, memoryOffset: 0, bytes: layout.ramBytes, writable: true },
+        // identity too: above all RAM, so no buffer of the guest's can be meant
+        { iovaStart: scratchOffset, memoryOffset: scratchOffset, bytes: scratchBytes, writable: true },
+      ],
+      { dirtyBits: options.iommuDirtyBits },
+    );
+    const barMap = createBarMapBuffer();
+    const routes = [nic.hostRoute, this.#route(memory)];
+    this.slot = { slot: options.slot, nic: nic.handle, vf, barMap, routes };
+    this.handle = closeHandle({ vf, nic: nic.handle, memory, ramBytes: layout.ramBytes, barMap, routes });
+    this.view = this.#makeView(memory, barMap, {
+      iova: scratchOffset,
+      bytes: scratchBytes,
+      i32: new Int32Array(memory, scratchOffset, scratchBytes >> 2),
+    });
+  }
+
+  attach(): Promise<void> {
+    return this.nic.attach(this.vf, this.domain, this.#route(this.domain.memory).target);
+  }
+
+  release(): Promise<void> {
+    return this.nic.release(this.vf);
+  }
+
+  get faults(): { reads: number; writes: number } {
+    const control = new Int32Array(this.domain.control);
+    return { reads: control[DOMAIN_WORD.readFaults]!, writes: control[DOMAIN_WORD.writeFaults]! };
+  }
+
+  #route(memory: SharedArrayBuffer): InterruptRoute {
+    const { controlOffset } = this.#layout;
+    return { requester: requesterOf(this.vf), target: { kind: 'vm', memory, controlOffset } };
+  }
+
+  #makeView(memory: SharedArrayBuffer, barMap: SharedArrayBuffer, scratch: ScratchPages): VfPassthrough {
+    const { nic, vf } = this;
+    const bar = new GuestVfBar(nic.vfBar(vf), barMap);
+    const mailbox = {
+      read: () => bar.read32(0, VF.MAILBOX),
+      write: (value: number) => bar.write32(0, VF.MAILBOX, value),
+    };
+    return {
+      vf,
+      ram: guestRam(memory, this.#layout.ramBytes),
+      bar0: barWindow(bar, 0),
+      bar3: barWindow(bar, 3),
+      pf: openPfWindow(nic.driver.bar, vf),
+      config: nic.vfConfig(vf),
+      pages: new BarMap(barMap),
+      scratch,
+      clock: nic.clock,
+      policy: {
+        export: () => {
+          // a request that is under way gets its answer first, and the answer moves
+          nic.serviceMailboxes();
+          return exportVfPolicy(nic.driver, vf, mailbox);
+        },
+        import: (policy) => importVfPolicy(nic.driver, vf, policy, mailbox),
+      },
+      statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
+      iommuDirty: dirtyBitsOf(this.domain, this.#layout),
+      raiseInterrupt: (vector) => nic.sendVfMessage(vf, vector),
+      announce: () => {
+        nic.announce(vf);
+      },
+    };
+  }
+}
+
+function dirtyBitsOf(domain: DomainHandle, layout: MemoryLayout): IommuDirtyBits | null {
+  const { dirtyBits } = domain;
+  if (dirtyBits === null) return null;
+  const map = new SharedDirtyMap(dirtyBits, 0, layout.ramPages);
+  const control = new Int32Array(domain.control);
+  const found = new Uint8Array(layout.ramPages);
+  return {
+    setEnabled: (on) => {
+      Atomics.store(control, DOMAIN_WORD.dirtyBitsOn, on ? 1 : 0);
+    },
+    collect: (marks) => {
+      const pages = map.harvest(found);
+      if (pages === 0) return 0;
+      for (let page = 0; page < found.length; page++) if (found[page] !== 0) marks.mark(page);
+      found.fill(0);
+      return pages;
+    },
+  };
+}
+
+/** How the scratch pages are shared out among a VM's VFs. */
+export function scratchShare(index: number, vfCount: number): { scratchPage: number; scratchPages: number } {
+  const scratchPages = Math.floor(SCRATCH_BYTES / PAGE_BYTES / vfCount);
+  return { scratchPage: index * scratchPages, scratchPages };
+}

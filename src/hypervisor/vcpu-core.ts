@@ -1,0 +1,31 @@
+/**
+ * Entry of a vCPU's worker: puts the guest's bus together and runs the guest. Its thread blocks in the guest; the main
+ * thread talks to it through the control page.
+ */
+import { parentPort, type MessagePort, workerData } from 'node:worker_threads';
+import { realClock } from '../hardware/clock.js';
+import type { LoadedImage } from '../guest/loaded-image.js';
+import { layoutFor } from '../machine/layout.js';
+import { controlWords } from '../machine/memory.js';
+import { runVcpu } from '../machine/vcpu.js';
+import { GuestBusView, type SlotHandle } from './guest-bus-view.js';
+import { threadPath } from './thread-cpu.js';
+
+export interface VcpuWorkerData {
+  readonly image: LoadedImage;
+  readonly memory: WebAssembly.Memory;
+  /** Transferred: the far end is the VcpuControl's. */
+  readonly port: MessagePort;
+  readonly slots: readonly SlotHandle[];
+}
+
+/** The only message: where the thread's CPU account is. */
+export interface VcpuThreadMessage {
+  readonly threadPath: string | null;
+}
+
+const { image, memory, port, slots } = workerData as VcpuWorkerData;
+parentPort!.postMessage({ threadPath: threadPath() } satisfies VcpuThreadMessage);
+const control = controlWords(memory, layoutFor(image.ramBytes));
+const bus = new GuestBusView(slots, control, realClock);
+await runVcpu({ image, memory, port }, { bus, clock: realClock });

@@ -1,0 +1,374 @@
+/**
+ * A virtual machine: one memory, one image, one vCPU in its own worker, passed-through VFs. Composition and lifecycle only;
+ * what moves it elsewhere is the migration engine's affair.
+ *
+ *   create -> created --start--> running <--pause / resume--> paused        any --destroy--> destroyed
+ *   create (incoming) -> incoming --restoreVmState--> paused
+ *                                      running --> halted | trapped
+ */
+import { Worker } from 'node:worker_threads';
+import { type LoadImageOptions, loadImage } from '../guest/load-image.js';
+import type { LoadedImage } from '../guest/loaded-image.js';
+import { type Clock, realClock } from '../hardware/clock.js';
+import { SharedDirtyMap } from '../machine/dirty-map.js';
+import { CTRL, layoutFor, type MemoryLayout } from '../machine/layout.js';
+import { controlWords, createMemory, writeBootState } from '../machine/memory.js';
+import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
+import { decodeVcpuState, type VcpuState } from '../machine/vcpu-state.js';
+import type { Nic, VfAssignment } from './nic.js';
+import { PassedThroughVf, scratchShare } from './passthrough.js';
+import { threadCpuNs } from './thread-cpu.js';
+import type { VcpuThreadMessage, VcpuWorkerData } from './vcpu-core.js';
+import { type ExitCounts, readExits } from './vm-exits.js';
+import { mayFollow, type VmState, VmStateError, type VmStateKind } from './vm-state.js';
+
+export interface VmVf {
+  readonly nic: Nic;
+  readonly assignment?: VfAssignment;
+}
+
+export interface VmOptions {
+  readonly name: string;
+  /** A loaded image, or a file to load one from. */
+  readonly image: LoadedImage | ({ readonly path: string } & LoadImageOptions);
+  readonly commandLine?: string;
+  /** In the order of their slots, from slot 1 on; at most MAX_VM_VFS. */
+  readonly vfs?: readonly VmVf[];
+  /** Everything is made ready for a guest that comes from elsewhere: restoreVmState, then resume. */
+  readonly incoming?: boolean;
+  /** The host's IOMMU has dirty bits. */
+  readonly iommuDirtyBits?: boolean;
+  readonly clock?: Clock;
+  readonly onEvent?: VmListener;
+}
+
+export type VmEvent =
+  | { readonly kind: 'state'; readonly state: VmState }
+  | { readonly kind: 'console'; readonly line: string };
+export type VmListener = (event: VmEvent) => void;
+
+/** Version of what saveVmState returns. */
+export const VM_STATE_VERSION = 1;
+
+/** vCPU, pending interrupts and clock: a VM without its memory and its devices. */
+export interface SavedVmState {
+  readonly version: number;
+  readonly vcpu: VcpuState;
+}
+
+export interface VmInfo {
+  readonly name: string;
+  readonly image: string;
+  readonly imageKey: string;
+  readonly state: VmState;
+  readonly ramBytes: number;
+  readonly build: string;
+  readonly exits: ExitCounts;
+  /** Times that the vCPU waited for an interrupt. */
+  readonly waits: number;
+  /** null where the kernel does not tell, or the vCPU has ended. */
+  readonly vcpuCpuNs: number | null;
+  readonly vfs: readonly VmVfInfo[];
+}
+
+export interface VmVfInfo {
+  readonly slot: number;
+  readonly vf: number;
+  readonly mac: string;
+  readonly linkUp: boolean;
+  readonly dmaFaults: { readonly reads: number; readonly writes: number };
+}
+
+/** A VM that cannot be made, or a state that cannot be restored. */
+export class VmError extends Error {
+  override readonly name = 'VmError';
+}
+
+export const MAX_VM_VFS = 8;
+/** A vCPU that has not obeyed by then is ended by force. */
+const STOP_LIMIT_MS = 2000;
+
+export class VirtualMachine {
+  readonly name: string;
+  readonly image: LoadedImage;
+  readonly layout: MemoryLayout;
+  readonly clock: Clock;
+  readonly #listeners = new Set<VmListener>();
+  #state: VmState;
+  #memory: WebAssembly.Memory | null;
+  #vfs: PassedThroughVf[] = [];
+  #vcpu: VcpuControl;
+  #worker: Worker | null = null;
+  #exited: Promise<void> = Promise.resolve();
+  #vcpuThread: string | null = null;
+  #destroying: Promise<void> | null = null;
+
+  /** Resolves when the guest is compiled and held: start(), or restoreVmState() and resume(), take effect at once. */
+  static async create(options: VmOptions): Promise<VirtualMachine> {
+    const { image: source } = options;
+    const image = 'path' in source ? await loadImage(source.path, source) : source;
+    const vm = new VirtualMachine(options, image);
+    try {
+      await vm.#build(options);
+    } catch (error) {
+      await vm.destroy();
+      throw error;
+    }
+    return vm;
+  }
+
+  private constructor(options: VmOptions, image: LoadedImage) {
+    this.name = options.name;
+    this.image = image;
+    this.clock = options.clock ?? realClock;
+    this.layout = layoutFor(image.ramBytes);
+    this.#state = { kind: options.incoming === true ? 'incoming' : 'created' };
+    this.#memory = createMemory(this.layout);
+    if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
+    this.#vcpu = new VcpuControl(image, this.#memory, this.clock, {
+      onPhase: (phase) => this.#follow(phase),
+      onConsole: (line) => this.#emit({ kind: 'console', line }),
+    });
+  }
+
+  async #build(options: VmOptions): Promise<void> {
+    const memory = this.memory;
+    const requested = options.vfs ?? [];
+    if (requested.length > MAX_VM_VFS) throw new VmError(`${requested.length} VFs: a VM has at most ${MAX_VM_VFS}`);
+    if (options.incoming !== true) {
+      writeBootState(memory, this.image, options.commandLine ?? '', this.clock.nowNs());
+    }
+    for (const [index, { nic, assignment }] of requested.entries()) {
+      const passed = new PassedThroughVf({
+        nic,
+        vf: nic.allocateVf({ ...assignment, incoming: options.incoming }),
+        slot: index + 1,
+        memory: bufferOf(memory),
+        layout: this.layout,
+        ...scratchShare(index, requested.length),
+        iommuDirtyBits: options.iommuDirtyBits === true,
+      });
+      this.#vfs.push(passed);
+      await passed.attach();
+    }
+    await this.#startWorker(memory);
+  }
+
+  async #startWorker(memory: WebAssembly.Memory): Promise<void> {
+    const port = this.#vcpu.workerPort;
+    const data: VcpuWorkerData = { image: this.image, memory, port, slots: this.#vfs.map((vf) => vf.slot) };
+    const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
+      workerData: data,
+      transferList: [port],
+      name: `vcpu ${this.name}`,
+    });
+    this.#worker = worker;
+    worker.on('message', (message: VcpuThreadMessage) => {
+      this.#vcpuThread = message.threadPath;
+    });
+    this.#exited = new Promise((resolve) => {
+      worker.once('exit', () => resolve());
+    });
+    const died = new Promise<never>((_, reject) => {
+      worker.once('error', (cause) => {
+        const message = `the vCPU's worker died: ${cause.message}`;
+        if (mayFollow(this.#state.kind, 'trapped')) {
+          this.#enter({ kind: 'trapped', report: { message, stack: [] }, atNs: this.clock.nowNs() });
+        }
+        this.#vcpu.abandon();
+        reject(new VmError(message, { cause }));
+      });
+    });
+    // after the start nobody listens to it any more: the state tells
+    died.catch(() => {});
+    await Promise.race([this.#vcpu.prepared, died]);
+    if (this.#vcpu.phase.kind === 'trapped') throw new VmError(this.#vcpu.phase.report.message);
+  }
+
+  // --- lifecycle ------------------------------------------------------------------------------------------------------
+
+  get state(): VmState {
+    return this.#state;
+  }
+
+  /** First instruction of a created VM. */
+  start(): void {
+    this.#require('start', 'created');
+    this.#vcpu.resume();
+    this.#enter({ kind: 'running', atNs: this.clock.nowNs() });
+  }
+
+  /** Resolves when the guest stands still, or has ended before the order reached it. */
+  async pause(): Promise<void> {
+    this.#require('pause', 'running', 'paused', 'halted', 'trapped');
+    await this.#vcpu.pause();
+  }
+
+  /** A paused guest goes on at once. Nothing happens to one that runs. */
+  resume(): void {
+    this.#require('resume', 'paused', 'running', 'halted');
+    if (this.#state.kind !== 'paused') return;
+    this.#vcpu.resume();
+    this.#enter({ kind: 'running', atNs: this.clock.nowNs() });
+  }
+
+  /** Ends the guest and gives everything back; afterwards nothing touches its memory. Idempotent. */
+  destroy(): Promise<void> {
+    this.#destroying ??= this.#tearDown();
+    return this.#destroying;
+  }
+
+  async #tearDown(): Promise<void> {
+    await this.#stopVcpu();
+    for (const vf of this.#vfs) await vf.release();
+    this.#vfs = [];
+    this.#memory = null;
+    this.#enter({ kind: 'destroyed' });
+    this.#listeners.clear();
+  }
+
+  async #stopVcpu(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === null) {
+      this.#vcpu.abandon();
+      return;
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), STOP_LIMIT_MS);
+    });
+    const inTime = await Promise.race([this.#vcpu.stop(), late]);
+    clearTimeout(timer);
+    if (inTime === 'late') this.#vcpu.abandon();
+    // its thread has nothing to do any more, or does not listen: either way it ends now
+    await worker.terminate();
+    await this.#exited;
+    this.#worker = null;
+  }
+
+  // --- for the migration engine ---------------------------------------------------------------------------------------
+
+  /** The whole memory, VMM area included; the guest's RAM is its first layout.ramBytes. */
+  get memory(): WebAssembly.Memory {
+    if (this.#memory === null) throw new VmStateError(this.name, 'destroyed', 'show its memory');
+    return this.#memory;
+  }
+
+  /** Passed-through VFs in the order of their slots. */
+  get vfs(): readonly PassedThroughVf[] {
+    return this.#vfs;
+  }
+
+  /** Where the logging build marks the pages it stores to: guest RAM only. */
+  openDirtyLog(): SharedDirtyMap {
+    const { dirtyLogOffset, ramPages } = this.layout;
+    return new SharedDirtyMap(bufferOf(this.memory), dirtyLogOffset, ramPages);
+  }
+
+  /** Resolves when every store from now on is logged, or none is any more. */
+  async setDirtyLogging(on: boolean): Promise<void> {
+    await this.#vcpu.useBuild(on ? 'logging' : 'plain');
+  }
+
+  /** Takes this share (0..99 %) of the guest's time away. */
+  setThrottle(percent: number): void {
+    this.#vcpu.setThrottle(percent);
+  }
+
+  /** What the IOMMU saw DMA write, a byte map of pages per VF: for the verifier and reports only. */
+  get groundTruth(): readonly SharedArrayBuffer[] {
+    return this.#vfs.map((vf) => vf.domain.truth);
+  }
+
+  /** Only while the VM is paused or halted. */
+  saveVmState(): SavedVmState {
+    this.#require('be saved', 'paused', 'halted');
+    return { version: VM_STATE_VERSION, vcpu: this.#vcpu.captureState() };
+  }
+
+  /** Takes a state over, which is not trusted. The VM is then paused; its memory must be complete before it resumes. */
+  restoreVmState(value: unknown): void {
+    this.#require('take over a state', 'incoming');
+    const record = value as Partial<SavedVmState> | null;
+    if (typeof record !== 'object' || record === null || record.version !== VM_STATE_VERSION) {
+      throw new VmError(`the VM's state is not one of version ${VM_STATE_VERSION}`);
+    }
+    this.#vcpu.restoreState(decodeVcpuState(record.vcpu, this.image));
+    if (this.#state.kind === 'incoming') this.#enter({ kind: 'paused', atNs: this.clock.nowNs() });
+  }
+
+  /** Raises an interrupt line of the guest. */
+  raiseInterrupt(line: number): void {
+    this.#vcpu.raiseInterrupt(line);
+  }
+
+  // --- for people -----------------------------------------------------------------------------------------------------
+
+  subscribe(listener: VmListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Nanoseconds that the vCPU's thread has run; null where the kernel does not tell, or the thread has ended. */
+  get vcpuCpuNs(): number | null {
+    return threadCpuNs(this.#vcpuThread);
+  }
+
+  info(): VmInfo {
+    const control = controlWords(this.memory, this.layout);
+    return {
+      name: this.name,
+      image: this.image.name,
+      imageKey: this.image.key,
+      state: this.#state,
+      ramBytes: this.layout.ramBytes,
+      build: this.#vcpu.build,
+      exits: readExits(control),
+      waits: control[CTRL.waits]! >>> 0,
+      vcpuCpuNs: this.vcpuCpuNs,
+      vfs: this.#vfs.map((passed, index) => ({
+        slot: index + 1,
+        vf: passed.vf,
+        mac: passed.nic.driver.vf(passed.vf).mac,
+        linkUp: passed.nic.linkUp,
+        dmaFaults: passed.faults,
+      })),
+    };
+  }
+
+  #require(what: string, ...kinds: readonly VmStateKind[]): void {
+    if (!kinds.includes(this.#state.kind)) throw new VmStateError(this.name, this.#state.kind, what);
+  }
+
+  /** The vCPU's phases that are the VM's too. */
+  #follow(phase: VcpuPhase): void {
+    const from = this.#state.kind;
+    switch (phase.kind) {
+      case 'paused':
+        // held before its first instruction: still created, or incoming
+        if (from === 'running') this.#enter(phase);
+        return;
+      case 'running':
+        if (from === 'paused') this.#enter(phase);
+        return;
+      case 'halted':
+      case 'trapped':
+        if (mayFollow(from, phase.kind)) this.#enter(phase);
+    }
+  }
+
+  #enter(state: VmState): void {
+    if (!mayFollow(this.#state.kind, state.kind)) {
+      throw new VmStateError(this.name, this.#state.kind, `become ${state.kind}`);
+    }
+    this.#state = state;
+    this.#emit({ kind: 'state', state });
+  }
+
+  #emit(event: VmEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** The memory is a shared one; the library's type knows only the other kind. */
+const bufferOf = (memory: WebAssembly.Memory): SharedArrayBuffer => memory.buffer as unknown as SharedArrayBuffer;
