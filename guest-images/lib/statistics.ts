@@ -1,0 +1,49 @@
+/**
+ * The VF's statistics registers: 32 or 36 bits that wrap, are not cleared by reading and cannot be written. The driver
+ * carries them on in 64 bits. A register that ran backwards looks like a wrap: the count would jump, and a test sees it.
+ */
+import { Network } from './network';
+import {
+  readRegister,
+  VFGORC_LSB,
+  VFGORC_MSB,
+  VFGOTC_LSB,
+  VFGOTC_MSB,
+  VFGPRC,
+  VFGPTC,
+  VFMPRC,
+} from './vf';
+
+const OCTET_MASK: u64 = (1 << 36) - 1;
+
+function octets(slot: u32, low: u32, high: u32): u64 {
+  const bits31To0 = <u64>readRegister(slot, low);
+  return bits31To0 | (<u64>(readRegister(slot, high) & 0xf) << 32);
+}
+
+/** Takes what the registers show now as where counting starts. */
+export function baselineStatistics(net: Network): void {
+  net.lastGprc = readRegister(net.slot, VFGPRC);
+  net.lastGorc = octets(net.slot, VFGORC_LSB, VFGORC_MSB);
+  net.lastGptc = readRegister(net.slot, VFGPTC);
+  net.lastGotc = octets(net.slot, VFGOTC_LSB, VFGOTC_MSB);
+  net.lastMprc = readRegister(net.slot, VFMPRC);
+}
+
+export function updateStatistics(net: Network): void {
+  const gprc = readRegister(net.slot, VFGPRC);
+  net.gprc += <u64>(gprc - net.lastGprc);
+  net.lastGprc = gprc;
+  const gptc = readRegister(net.slot, VFGPTC);
+  net.gptc += <u64>(gptc - net.lastGptc);
+  net.lastGptc = gptc;
+  const gorc = octets(net.slot, VFGORC_LSB, VFGORC_MSB);
+  net.gorc += (gorc - net.lastGorc) & OCTET_MASK;
+  net.lastGorc = gorc;
+  const gotc = octets(net.slot, VFGOTC_LSB, VFGOTC_MSB);
+  net.gotc += (gotc - net.lastGotc) & OCTET_MASK;
+  net.lastGotc = gotc;
+  const mprc = readRegister(net.slot, VFMPRC);
+  net.mprc += <u64>(mprc - net.lastMprc);
+  net.lastMprc = mprc;
+}
