@@ -94,14 +94,14 @@ export class LearningSwitch {
   step(budget = 256): number {
     const nowNs = this.clock.nowNs();
     this.nowMs = nowNs / 1e6;
-    let moved = 0;
-    for (const port of this.ports) moved += port.wire.receive(port.sink, budget);
-    for (const port of this.ports) port.wire.flush();
-    this.watchLinks();
     if (nowNs >= this.nextAgeingNs) {
       this.table.forgetOlderThan(this.nowMs);
       this.nextAgeingNs = nowNs + AGEING_INTERVAL_NS;
     }
+    let moved = 0;
+    for (const port of this.ports) moved += port.wire.receive(port.sink, budget);
+    for (const port of this.ports) port.wire.flush();
+    this.watchLinks();
     return moved;
   }
 

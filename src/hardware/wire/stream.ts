@@ -9,7 +9,7 @@
  * side tries again with a back-off for as long as the wire is open, so that a restarted switch heals the link; the
  * listening side takes one peer at a time.
  */
-import { unlinkSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { StreamArrivals } from './stream-arrivals.js';
@@ -215,7 +215,9 @@ export class StreamWire implements Wire {
   private cannotListen(error: unknown): WireError {
     const { address } = this.options;
     const where = address.kind === 'unix' ? `unix:${address.path}` : `tcp:${address.host}:${address.port}`;
-    const why = isInUse(error) ? 'somebody else listens there' : String((error as Error).message);
+    const why = isInUse(error)
+      ? 'it is taken (somebody listens there, or a file is in the way)'
+      : String((error as Error).message);
     return new WireError(`wire ${where},server: cannot listen: ${why}`);
   }
 }
@@ -224,8 +226,9 @@ function isInUse(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
 }
 
-/** A socket file that nobody listens on any more. */
-function isStale(path: string): Promise<boolean> {
+/** A socket file that nobody listens on any more. Never a file of another kind: that one is somebody's. */
+async function isStale(path: string): Promise<boolean> {
+  if (!lstatSync(path).isSocket()) return false;
   return new Promise((resolve) => {
     const probe = connect({ path });
     probe.once('connect', () => {
