@@ -26,6 +26,9 @@ import { openPfWindow, type RegisterWindow } from './pf-window.js';
 import { exportVfPolicy, importVfPolicy, type VfPolicy } from './vf-policy.js';
 import { requesterOf } from '../hardware/pci/offsets.js';
 
+/** The module that opens a PassedThroughVf's `handle` in another thread: it exports openPassthrough and openCoreDevice. */
+export const PASSTHROUGH_OPENER = new URL('./passthrough-core.js', import.meta.url);
+
 /** Pages that something marks; what a tracker's dirty map offers. */
 export interface PageMarks {
   mark(page: number): void;

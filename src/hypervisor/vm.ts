@@ -346,14 +346,16 @@ export class VirtualMachine {
     switch (phase.kind) {
       case 'paused':
         // held before its first instruction: still created, or incoming
-        if (from === 'running') this.#enter(phase);
+        if (from === 'running') this.#enter({ kind: 'paused', atNs: phase.atNs });
         return;
       case 'running':
-        if (from === 'paused') this.#enter(phase);
+        if (from === 'paused') this.#enter({ kind: 'running', atNs: phase.atNs });
         return;
       case 'halted':
+        if (mayFollow(from, 'halted')) this.#enter({ kind: 'halted', exitCode: phase.exitCode, atNs: phase.atNs });
+        return;
       case 'trapped':
-        if (mayFollow(from, phase.kind)) this.#enter(phase);
+        if (mayFollow(from, 'trapped')) this.#enter({ kind: 'trapped', report: phase.report, atNs: phase.atNs });
     }
   }
 
