@@ -83,11 +83,12 @@ export class Packet {
     const l3 = this.l3Offset;
     if (length < l3 + 20) return;
     const at = offset + l3;
-    const first = view.getUint8(at);
-    const headerBytes = (first & 0xf) << 2;
-    if (first >> 4 !== 4 || headerBytes < 20 || length < l3 + headerBytes) return;
-    const totalBytes = view.getUint16(at + 2);
-    if (totalBytes < headerBytes || l3 + totalBytes > length) return;
+    // version, header length, type of service, total length
+    const first = view.getInt32(at);
+    const headerBytes = (first >>> 22) & 0x3c;
+    const totalBytes = first & 0xffff;
+    if (first >>> 28 !== 4 || headerBytes < 20 || totalBytes < headerBytes || l3 + totalBytes > length)
+      return;
     this.type = headerBytes > 20 ? PACKET_TYPE.ipv4 | PACKET_TYPE.ipv4Options : PACKET_TYPE.ipv4;
     this.l3End = l3 + totalBytes;
     // more-fragments flag or a fragment offset
