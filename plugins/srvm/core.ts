@@ -96,8 +96,7 @@ class SrvmCore implements Core {
 
   #freeze(): number {
     this.#frozenSeen = true;
-    this.#tx.finalLook();
-    return 0;
+    return this.#tx.finalLook();
   }
 }
 

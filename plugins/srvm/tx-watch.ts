@@ -1,6 +1,6 @@
 /**
  * A VF's Tx queues. The device writes little there: status into the ring's own pages, or the head into one word. The
- * pages are marked whenever the head or the packet counter moved. On the way the two contexts of each queue are
+ * pages are marked, as a whole, whenever the head or the packet counter moved. On the way the two contexts of each queue are
  * remembered: the card keeps them where nobody can read them.
  */
 import { type CoreView, vf82599 } from 'srvm/plugin';
@@ -30,8 +30,10 @@ export class TxWatch {
   }
 
   /** The device stands still: one look that takes nothing for granted. */
-  finalLook(): void {
+  finalLook(): number {
+    const passed = this.look();
     for (const queue of this.#queues) queue.finalLook();
+    return passed;
   }
 }
 
@@ -42,8 +44,6 @@ class TxQueue {
   #head = -1;
   #base = 0;
   #ringBytes = 0;
-  /** The queue did something since the start: its pages are marked once more at the end. */
-  #used = false;
 
   constructor(view: CoreView, queue: number) {
     this.#view = view;
@@ -62,8 +62,8 @@ class TxQueue {
       return 0;
     }
     // The counter belongs to both queues and a head can come round to where it was: with any doubt the ring is marked,
-    // which is a handful of pages.
-    this.#used = true;
+    // which is a handful of pages. Should head and counter both come round, the driver has refilled every slot since the
+    // last look, and the vCPU's own dirty log has the ring's pages.
     this.#mark();
     this.#readRing();
     this.#mark();
@@ -75,8 +75,6 @@ class TxQueue {
   }
 
   finalLook(): void {
-    this.look(true);
-    if (this.#used) this.#mark();
     this.#rememberContexts(this.#head, this.#executedSlots());
     this.#noteUnknownContexts();
   }

@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 import type { CoreHandle, CoreRequest } from './core-api.js';
 import { CORE_CONTROL, CORE_CONTROL_WORDS } from './core-loop.js';
 import type { CoreMessage, CoreReport, CoreWorkerData } from './core-messages.js';
-import type { DeviceAccess, WakeWord } from './device-access.js';
+import type { DeviceAccess } from './device-access.js';
 import { PluginFailure, PluginTimeout } from './errors.js';
 
 const DEFAULT_SHARED_WORDS = 64;
@@ -25,7 +25,6 @@ export interface CoreStart {
   readonly plugin: string;
   readonly request: CoreRequest;
   readonly access: DeviceAccess;
-  readonly wake: WakeWord;
   readonly dirty: SharedArrayBuffer;
   readonly dirtyPages: number;
   readonly limits: CoreLimits;
@@ -132,7 +131,7 @@ class CoreThread implements RunningCore {
   }
 
   #wake(): void {
-    const { words, index } = this.#start.wake;
+    const { words, index } = this.#start.access.wake;
     Atomics.add(words, index, 1);
     Atomics.notify(words, index);
   }

@@ -4,12 +4,12 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
+import { threadCpuNs } from '../hypervisor/thread-cpu.js';
 import type { Core, CoreModule, CoreView } from './core-api.js';
 import { CoreLoop } from './core-loop.js';
 import type { CoreMessage, CoreReport, CoreWorkerData } from './core-messages.js';
 import type { CoreDevice, CoreDeviceModule } from './device-access.js';
 import { SharedDirtyMarks } from './dirty-marks.js';
-import { threadCpuNs } from './thread-cpu.js';
 
 /** Below this a sleep takes longer than it is asked for (timer slack, two context switches): look again instead. */
 const SHORTEST_SLEEP_NS = 20_000;
@@ -24,7 +24,7 @@ let core: Core | null = null;
 const post = (message: CoreMessage): void => port.postMessage(message);
 
 function report(): CoreReport {
-  const cpuNs = threadCpuNs();
+  const cpuNs = threadCpuNs() ?? 0;
   return {
     cpuNs,
     loopCpuNs: loop === null ? 0 : cpuNs - loopCpuStartNs,
@@ -67,7 +67,7 @@ try {
   loop = new CoreLoop(core, device.pages, device.clock, new Int32Array(env.control), (sequence) =>
     post({ kind: 'turn', sequence }),
   );
-  loopCpuStartNs = threadCpuNs();
+  loopCpuStartNs = threadCpuNs() ?? 0;
   post({ kind: 'ready' });
   drive(loop, device);
   core.finish?.();

@@ -14,8 +14,8 @@ export interface DeviceAccess {
   readonly handle: unknown;
   /** Module that exports `openCoreDevice(handle): CoreDevice`. */
   readonly opener: URL;
-  /** PF announcement of this VF's addresses. */
-  announce(): Promise<void>;
+  /** Where a sleeping core of this VF waits. */
+  readonly wake: WakeWord;
 }
 
 /** One Int32 word that a sleeping core waits on; whoever wants its attention adds 1 and notifies. */

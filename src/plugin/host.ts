@@ -15,8 +15,8 @@ import type {
 } from '../migration/device-migrator.js';
 import type { CoreReport } from './core-messages.js';
 import { type CoreLimits, type CoreStarter, type RunningCore, startCoreThread } from './core-thread.js';
-import type { DeviceContext, PluginDefinition, Tracker, TrackerContext } from './definition.js';
-import type { DeviceAccess, WakeWord } from './device-access.js';
+import type { PluginDefinition, Tracker, TrackerContext } from './definition.js';
+import type { DeviceAccess } from './device-access.js';
 import { dirtyMapBytes, SharedDirtyMarks } from './dirty-marks.js';
 import { PluginOrderError, PluginTimeout } from './errors.js';
 import { decodeState, encodeState } from './state-codec.js';
@@ -46,7 +46,6 @@ export interface HostOptions {
   /** Complete and checked, see resolveOptions(). */
   readonly options: Readonly<Record<string, string>>;
   readonly access: DeviceAccess;
-  readonly wake: WakeWord;
   readonly limits?: Partial<HostLimits>;
   /** How cores run; a worker thread unless a simulator or a test drives them itself. */
   readonly startCore?: CoreStarter;
@@ -65,7 +64,6 @@ export class PluginMigrator implements DeviceMigrator {
   #tracker: Tracker | null = null;
   #core: RunningCore | null = null;
   #coreReport: CoreReport | null = null;
-  #report: TrackerReport | null = null;
   #stopping: Promise<TrackerReport> | null = null;
   #pagesMarked = 0;
   #notes: string[] = [];
@@ -114,7 +112,6 @@ export class PluginMigrator implements DeviceMigrator {
         plugin: this.identity.name,
         request: tracker.core,
         access: this.#options.access,
-        wake: this.#options.wake,
         dirty: this.#dirty,
         dirtyPages: this.#map.pages,
         limits: this.#limits,
@@ -162,8 +159,7 @@ export class PluginMigrator implements DeviceMigrator {
   async announce(): Promise<void> {
     this.#expect('announce');
     const { announce } = this.#definition;
-    if (announce) await this.#call('announce', () => announce(this.#context as DeviceContext));
-    else await this.#options.access.announce();
+    await this.#call('announce', () => (announce ? announce(this.#context) : this.#context.announce()));
   }
 
   async rollback(): Promise<void> {
@@ -191,7 +187,7 @@ export class PluginMigrator implements DeviceMigrator {
     } catch (error) {
       this.#note(error instanceof Error ? error.message : String(error));
     }
-    this.#report = {
+    return {
       plugin: this.identity.name,
       version: this.identity.version,
       options: this.identity.options,
@@ -201,7 +197,6 @@ export class PluginMigrator implements DeviceMigrator {
       counters: { ...this.#coreCounters(), ...this.#trackerCounters() },
       notes: this.#notes,
     };
-    return this.#report;
   }
 
   async #endCore(): Promise<void> {

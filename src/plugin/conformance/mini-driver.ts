@@ -1,0 +1,278 @@
+/**
+ * A guest's VF driver, as a script calls for it: one Rx and one Tx queue pair per queue, with the habits of different real
+ * drivers. It only knows guest memory and the guest's BAR accesses.
+ */
+import { DESCRIPTOR_BYTES, ENABLE, REG, RX, rxRegister, TX, txRegister } from '../vf82599/registers.js';
+import type { TestHost } from './test-host.js';
+
+export interface DriverHabits {
+  readonly rxSlots: number;
+  readonly txSlots: number;
+  /** KiB per packet buffer. */
+  readonly bufferKib: number;
+  /** A new buffer for each refill, from a large pool; else the slot's buffer is reused. */
+  readonly freshBuffers: boolean;
+  /** Offset of each buffer from its aligned place: buffers may straddle pages. */
+  readonly skew: number;
+  /** Refill when this many slots are empty. */
+  readonly batch: number;
+  /** The tail is one past the last filled slot, or that slot's own index. */
+  readonly tail: 'past' | 'last';
+  /** SRRCTL's descriptor type: 1 one buffer, 5 header split always. */
+  readonly descriptorType: 1 | 5;
+}
+
+export const STOCK_HABITS: DriverHabits = {
+  rxSlots: 64,
+  txSlots: 64,
+  bufferKib: 2,
+  freshBuffers: false,
+  skew: 0,
+  batch: 16,
+  tail: 'past',
+  descriptorType: 1,
+};
+
+const RINGS = 0x10_0000;
+const RING_STRIDE = 0x1_0000;
+const TX_RINGS = 0x18_0000;
+const HEADERS = 0x20_0000;
+const TX_BUFFERS = 0x30_0000;
+const BUFFERS = 0x40_0000;
+const HEADER_BYTES = 128;
+
+/** Where the driver stands: what its code would hold in registers and on its heap. Survives a migration by itself. */
+interface QueueState {
+  ring: number;
+  toClean: number;
+  toUse: number;
+  txToUse: number;
+  txToClean: number;
+  slotBuffers: number[];
+}
+
+export class MiniDriver {
+  readonly habits: DriverHabits;
+  readonly queues: QueueState[];
+  host: TestHost;
+  /** Frames received whole, and those whose bytes were not what the peer sent. */
+  received: number[] = [];
+  damaged = 0;
+  sent = 0;
+  /** Pages the driver's own stores dirtied: what a vCPU's dirty log would hold. */
+  readonly cpuDirty = new Set<number>();
+  #nextBuffer = 0;
+
+  constructor(host: TestHost, habits: DriverHabits = STOCK_HABITS, queueCount = 1) {
+    this.host = host;
+    this.habits = habits;
+    this.queues = Array.from({ length: queueCount }, (_, q) => ({
+      ring: RINGS + q * RING_STRIDE,
+      toClean: 0,
+      toUse: 0,
+      txToUse: 0,
+      txToClean: 0,
+      slotBuffers: [],
+    }));
+  }
+
+  /** Probe and open: interrupts routed and unmasked, rings programmed, filled and enabled. */
+  up(): void {
+    const { host } = this;
+    host.configWrite(0x04, 0x6);
+    host.configWrite(0x70, host.configRead(0x70) | 0x8000_0000);
+    for (let v = 0; v < 3; v++) {
+      host.msixWrite(16 * v, 0xfee0_0000);
+      host.msixWrite(16 * v + 8, v);
+      host.msixWrite(16 * v + 12, 0);
+    }
+    host.guestWrite(REG.VFPSRTYPE, this.queues.length > 1 ? 0x2000_1330 : 0x1330);
+    this.queues.forEach((_, q) => {
+      this.startRx(q);
+      this.startTx(q);
+    });
+    host.guestWrite(REG.VTIVAR, this.queues.length > 1 ? 0x8181_8080 : 0x8080);
+    host.guestWrite(REG.VTIVAR_MISC, 0x82);
+    for (let v = 0; v < 3; v++) host.guestWrite(REG.VTEITR + 4 * v, 0);
+    host.guestWrite(REG.VTEIAC, 7);
+    host.guestWrite(REG.VTEIMS, 7);
+  }
+
+  /** As the stock driver: read, disable, poll; then the ring; then enable, poll; fill; tail. */
+  startRx(q: number): void {
+    const { host, habits } = this;
+    this.stopRx(q);
+    const queue = this.queues[q]!;
+    const write = (offset: number, value: number): void => host.guestWrite(rxRegister(q, offset), value);
+    write(RX.RDBAL, queue.ring);
+    write(RX.RDBAH, 0);
+    write(RX.RDLEN, habits.rxSlots * DESCRIPTOR_BYTES);
+    write(RX.DCA_RXCTRL, 0x200);
+    write(RX.RDH, 0);
+    write(RX.RDT, 0);
+    write(RX.SRRCTL, habits.bufferKib | ((HEADER_BYTES / 64) << 8) | (habits.descriptorType << 25));
+    write(RX.RXDCTL, ENABLE);
+    this.poll(`Rx queue ${q} to start`, () => (host.guestRead(rxRegister(q, RX.RXDCTL)) & ENABLE) !== 0);
+    queue.toClean = 0;
+    queue.toUse = 0;
+    queue.slotBuffers = [];
+    this.#fill(q, habits.rxSlots - 1);
+  }
+
+  stopRx(q: number): void {
+    const { host } = this;
+    const register = rxRegister(q, RX.RXDCTL);
+    const control = host.guestRead(register);
+    if ((control & ENABLE) === 0) return;
+    host.guestWrite(register, control & ~ENABLE);
+    this.poll(`Rx queue ${q} to stop`, () => (host.guestRead(register) & ENABLE) === 0);
+  }
+
+  /** The stock driver does not wait for a Tx queue to stop. */
+  startTx(q: number): void {
+    const { host, habits } = this;
+    const write = (offset: number, value: number): void => host.guestWrite(txRegister(q, offset), value);
+    write(TX.TXDCTL, 0);
+    write(TX.TDBAL, TX_RINGS + q * RING_STRIDE);
+    write(TX.TDBAH, 0);
+    write(TX.TDLEN, habits.txSlots * DESCRIPTOR_BYTES);
+    write(TX.TDWBAL, 0);
+    write(TX.TDH, 0);
+    write(TX.TDT, 0);
+    write(TX.TXDCTL, ENABLE | 0x20);
+    this.poll(`Tx queue ${q} to start`, () => (host.guestRead(txRegister(q, TX.TXDCTL)) & ENABLE) !== 0);
+    this.queues[q]!.txToUse = 0;
+    this.queues[q]!.txToClean = 0;
+  }
+
+  /** Takes what has arrived, by length as the stock driver does, and refills in batches. Returns frames taken. */
+  clean(q = 0, budget = 64): number {
+    const { host, habits } = this;
+    const queue = this.queues[q]!;
+    let frames = 0;
+    while (frames < budget && queue.toClean !== queue.toUse) {
+      const at = (queue.ring + queue.toClean * DESCRIPTOR_BYTES) >> 2;
+      const length = host.words[at + 3]! & 0xffff;
+      const status = host.words[at + 2]!;
+      if ((status & 1) === 0 && length === 0) break;
+      if ((status & 1) === 0) break;
+      const headerBytes = habits.descriptorType === 5 ? (host.words[at]! >>> 21) & 0x3ff : 0;
+      this.#take(q, queue.toClean, headerBytes, length);
+      // status and length of a consumed slot are cleared, so that it is not taken twice
+      this.#store(at + 2, 0);
+      this.#store(at + 3, 0);
+      queue.toClean = (queue.toClean + 1) % habits.rxSlots;
+      frames++;
+    }
+    const empty = (queue.toClean - queue.toUse - 1 + habits.rxSlots) % habits.rxSlots;
+    if (empty >= habits.batch) this.#fill(q, empty);
+    return frames;
+  }
+
+  /** Sends one frame, with a context descriptor before it as the stock driver has one. */
+  send(frame: Uint8Array, q = 0, context: readonly number[] | null = null): boolean {
+    const { host, habits } = this;
+    const queue = this.queues[q]!;
+    this.#cleanTx(q);
+    const room = (queue.txToClean - queue.txToUse - 1 + habits.txSlots) % habits.txSlots;
+    if (room < 4) return false;
+    if (context !== null) this.#putTx(q, context);
+    const buffer = TX_BUFFERS + q * 0x4_0000 + queue.txToUse * 2048;
+    host.ram.set(frame, buffer);
+    this.#touch(buffer, frame.length);
+    const command = frame.length | (3 << 20) | (1 << 24) | (1 << 25) | (1 << 27) | (1 << 29);
+    this.#putTx(q, [buffer, 0, command, (frame.length << 14) | (context === null ? 0 : 1 << 7)]);
+    host.guestWrite(txRegister(q, TX.TDT), queue.txToUse);
+    this.sent++;
+    return true;
+  }
+
+  /** Polls a condition while the rest of the world goes on. */
+  poll(what: string, condition: () => boolean): void {
+    for (let i = 0; !condition(); i++) {
+      if (i === 100) throw new Error(`the driver polled in vain for ${what}`);
+      this.host.engine.step();
+      this.host.clock.advance(10_000);
+    }
+  }
+
+  #cleanTx(q: number): void {
+    const queue = this.queues[q]!;
+    queue.txToClean = this.host.guestRead(txRegister(q, TX.TDH));
+  }
+
+  #putTx(q: number, words: readonly number[]): void {
+    const queue = this.queues[q]!;
+    const at = (TX_RINGS + q * RING_STRIDE + queue.txToUse * DESCRIPTOR_BYTES) >> 2;
+    words.forEach((word, i) => {
+      this.#store(at + i, word);
+    });
+    queue.txToUse = (queue.txToUse + 1) % this.habits.txSlots;
+  }
+
+  #fill(q: number, count: number): void {
+    const { host, habits } = this;
+    const queue = this.queues[q]!;
+    for (let i = 0; i < count; i++) {
+      const slot = queue.toUse;
+      const buffer = this.#bufferFor(q, slot);
+      queue.slotBuffers[slot] = buffer;
+      const at = (queue.ring + slot * DESCRIPTOR_BYTES) >> 2;
+      this.#store(at, buffer);
+      this.#store(at + 1, 0);
+      this.#store(at + 2, habits.descriptorType === 5 ? HEADERS + (q * 4096 + slot) * HEADER_BYTES : 0);
+      this.#store(at + 3, 0);
+      queue.toUse = (slot + 1) % habits.rxSlots;
+    }
+    const tail = habits.tail === 'past' ? queue.toUse : (queue.toUse - 1 + habits.rxSlots) % habits.rxSlots;
+    host.guestWrite(rxRegister(q, RX.RDT), tail);
+  }
+
+  #bufferFor(q: number, slot: number): number {
+    const bytes = this.habits.bufferKib * 1024;
+    if (!this.habits.freshBuffers)
+      return BUFFERS + (q * this.habits.rxSlots + slot) * bytes + this.habits.skew;
+    const pool = 2048;
+    this.#nextBuffer = (this.#nextBuffer + 1) % pool;
+    return BUFFERS + this.#nextBuffer * bytes + this.habits.skew;
+  }
+
+  /** The peer writes its sequence number behind the addresses and a pattern after it. */
+  #take(q: number, slot: number, headerBytes: number, length: number): void {
+    const { host } = this;
+    const buffer = this.queues[q]!.slotBuffers[slot]!;
+    const header = HEADERS + (q * 4096 + slot) * HEADER_BYTES;
+    const byteAt = (i: number): number =>
+      (i < headerBytes ? host.ram[header + i] : host.ram[buffer + i - headerBytes])!;
+    const sequence = byteAt(14) | (byteAt(15) << 8) | (byteAt(16) << 16);
+    for (let i = 17; i < headerBytes + length; i++) {
+      if (byteAt(i) === ((sequence + i) & 0xff)) continue;
+      this.damaged++;
+      break;
+    }
+    this.received.push(sequence);
+  }
+
+  #store(word: number, value: number): void {
+    this.host.words[word] = value;
+    this.cpuDirty.add(word >>> 10);
+  }
+
+  #touch(address: number, bytes: number): void {
+    for (let page = address >>> 12; page <= (address + bytes - 1) >>> 12; page++) this.cpuDirty.add(page);
+  }
+}
+
+/** A frame that MiniDriver can check. */
+export function testFrame(target: string, sequence: number, bytes: number): Uint8Array {
+  const frame = new Uint8Array(Math.max(60, bytes));
+  target.split(':').forEach((octet, i) => {
+    frame[i] = Number.parseInt(octet, 16);
+  });
+  frame.set(
+    [0x52, 0x54, 0, 0, 0, 0x99, 0x88, 0xb5, sequence & 0xff, (sequence >> 8) & 0xff, (sequence >> 16) & 0xff],
+    6,
+  );
+  for (let i = 17; i < frame.length; i++) frame[i] = (sequence + i) & 0xff;
+  return frame;
+}

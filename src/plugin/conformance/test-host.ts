@@ -1,0 +1,209 @@
+/**
+ * A whole host in one thread for one VM with one VF: the card, its engine, its PF driver, guest memory, the guest's accesses
+ * through the BAR map, and the hypervisor's view of them that a plugin gets. Nothing moves unless it is stepped.
+ *
+ *   peer == cable == engine -- domain -- memory        guest -- BarAccess -- BarMap -- VfBar -- card
+ */
+import type { Clock } from '../../hardware/clock.js';
+import { createDomainHandle } from '../../hardware/iommu/domain.js';
+import type { DomainHandle } from '../../hardware/iommu/handle.js';
+import { NicEngine } from '../../hardware/nic/engine.js';
+import { PfBar } from '../../hardware/nic/pf-bar.js';
+import { createNicHandle } from '../../hardware/nic/reset.js';
+import { NicShared } from '../../hardware/nic/shared.js';
+import { VfBar } from '../../hardware/nic/vf-bar.js';
+import { ConfigSpace } from '../../hardware/pci/config-space.js';
+import type { MsiSink } from '../../hardware/pci/msi.js';
+import { PF_FUNCTION } from '../../hardware/pci/offsets.js';
+import { createCable } from '../../hardware/wire/cable.js';
+import type { Wire } from '../../hardware/wire/wire.js';
+import { BarAccess } from '../../hypervisor/bar-access.js';
+import { BAR_WORD, BarMap, createBarMapBuffer } from '../../hypervisor/bar-map.js';
+import { GuestVfBar } from '../../hypervisor/guest-vf-bar.js';
+import { PfDriver } from '../../hypervisor/pf-driver.js';
+import { exportVfPolicy, importVfPolicy } from '../../hypervisor/vf-policy.js';
+import { API } from '../../hypervisor/vf-record.js';
+import { CONTROL_BYTES, layoutFor, type MemoryLayout, SCRATCH_BYTES } from '../../machine/layout.js';
+import type { DeviceAccess, DeviceParts } from '../device-access.js';
+import { REG } from '../vf82599/registers.js';
+import { TestClock } from './test-clock.js';
+
+export const TEST_RAM_BYTES = 16 * 1024 * 1024;
+export const TEST_MAC = '52:54:00:00:00:01';
+const VF = 0;
+
+export interface TestHostOptions {
+  /** No address and not admitted yet: a destination, which learns both from the state. */
+  readonly incoming?: boolean;
+}
+
+export class TestHost {
+  readonly clock = new TestClock();
+  readonly layout: MemoryLayout = layoutFor(TEST_RAM_BYTES);
+  readonly memory = new SharedArrayBuffer(this.layout.totalBytes);
+  readonly ram = new Uint8Array(this.memory, 0, TEST_RAM_BYTES);
+  readonly words = new Int32Array(this.memory, 0, TEST_RAM_BYTES / 4);
+  readonly engine: NicEngine;
+  readonly peer: Wire;
+  readonly driver: PfDriver;
+  readonly access: DeviceAccess;
+  /** MSI-X messages of the VF by vector data. */
+  readonly interrupts = new Map<number, number>();
+  announcements = 0;
+  /** Called while the guest waits for a turn of whoever serves its shadow pages. */
+  onGuestWaits: (() => void) | null = null;
+  readonly #domain: DomainHandle;
+  readonly #truth: Uint8Array;
+  readonly #bar0: BarAccess;
+  readonly #barMap: BarMap;
+  readonly #config: ConfigSpace;
+  readonly #guestBar: GuestVfBar;
+
+  constructor(options: TestHostOptions = {}) {
+    const { layout } = this;
+    const clock: Clock = this.clock;
+    const shared = new NicShared(createNicHandle(2));
+    const msi: MsiSink = {
+      deliver: (requester, _low, _high, data) => {
+        if (requester === 1 + VF) this.interrupts.set(data, (this.interrupts.get(data) ?? 0) + 1);
+      },
+    };
+    const pfBar = new PfBar(shared, msi, clock);
+    this.driver = new PfDriver(pfBar, new ConfigSpace(shared, PF_FUNCTION, msi, clock), {
+      vfCount: 2,
+      mac: '52:54:00:00:00:f0',
+      maxFrameBytes: 9728,
+      linkSpeedMbps: 10_000,
+      msiAddress: 0xfee0_0000,
+    });
+    this.driver.bringUp();
+    if (!options.incoming) {
+      // what a guest's RESET, API_NEGOTIATE and SET_LPE would have brought about
+      const record = this.driver.vf(VF);
+      this.driver.assignMac(VF, TEST_MAC, true);
+      record.apiVersion = API.v14;
+      this.driver.admit(record);
+      this.driver.setMaxFrame(record, 9728);
+    }
+    const [near, far] = createCable();
+    this.peer = far;
+    this.engine = new NicEngine({ shared, wire: near, msi, clock });
+    this.#domain = createDomainHandle(this.memory, [
+      { iovaStart: 0, memoryOffset: 0, bytes: layout.ramBytes, writable: true },
+      {
+        iovaStart: layout.scratchOffset,
+        memoryOffset: layout.scratchOffset,
+        bytes: SCRATCH_BYTES,
+        writable: true,
+      },
+    ]);
+    this.#truth = new Uint8Array(this.#domain.truth, 0, layout.ramPages);
+    this.engine.attach(VF, this.#domain);
+    this.#config = new ConfigSpace(shared, VF, msi, clock);
+    const barMapBuffer = createBarMapBuffer();
+    this.#barMap = new BarMap(barMapBuffer);
+    this.#guestBar = new GuestVfBar(new VfBar(shared, VF, msi, clock), barMapBuffer);
+    const control = new Int32Array(this.memory, layout.controlOffset, CONTROL_BYTES / 4);
+    this.#bar0 = new BarAccess(barMapBuffer, this.#guestBar, control);
+    this.access = this.#accessOf(pfBar);
+  }
+
+  // --- the guest ------------------------------------------------------------------------------------------------------
+
+  guestRead(offset: number): number {
+    for (let i = 0; this.#mustWait(offset); i++) {
+      if (i === 10_000) throw new Error(`the guest waits for ever to read ${offset.toString(16)}`);
+      this.onGuestWaits!();
+    }
+    return this.#bar0.read32(offset);
+  }
+
+  guestWrite(offset: number, value: number): void {
+    this.#bar0.write32(offset, value);
+  }
+
+  configWrite(offset: number, value: number): void {
+    this.#config.write32(offset, value);
+  }
+
+  configRead(offset: number): number {
+    return this.#config.read32(offset);
+  }
+
+  msixWrite(offset: number, value: number): void {
+    this.#guestBar.write32(3, offset, value);
+  }
+
+  // --- the verifier ---------------------------------------------------------------------------------------------------
+
+  /** Pages of guest RAM that DMA wrote since the last call. No plugin can reach this. */
+  takeTruth(): Set<number> {
+    const pages = new Set<number>();
+    this.#truth.forEach((written, page) => {
+      if (written !== 0) pages.add(page);
+    });
+    this.#truth.fill(0);
+    return pages;
+  }
+
+  /** Whether the guest's accesses to page 1 (the Rx queues) are direct again. */
+  get mapping(): string {
+    return this.#barMap.mappingOf(1);
+  }
+
+  close(): void {
+    this.engine.close();
+  }
+
+  /** The hypervisor's rule for shadow pages, without a second thread to wait in. */
+  #mustWait(offset: number): boolean {
+    const words = this.#barMap.words;
+    return (
+      this.onGuestWaits !== null &&
+      this.#barMap.mappingOf(offset >>> 12) === 'shadow' &&
+      words[BAR_WORD.turnsTaken] !== 0 &&
+      ((words[BAR_WORD.shadowWrites]! - words[BAR_WORD.turnSeen]!) | 0) > 0
+    );
+  }
+
+  #accessOf(pfBar: PfBar): DeviceAccess {
+    const { layout } = this;
+    const bar = this.#guestBar;
+    const window = {
+      read: () => bar.read32(0, REG.VFMAILBOX),
+      write: (value: number) => bar.write32(0, REG.VFMAILBOX, value),
+    };
+    const announce = (): void => {
+      this.announcements++;
+    };
+    const parts: DeviceParts = {
+      vf: VF,
+      ram: { bytes: layout.ramBytes, u8: this.ram, i32: this.words },
+      bar0: { read32: (o) => bar.read32(0, o), write32: (o, v) => bar.write32(0, o, v) },
+      bar3: { read32: (o) => bar.read32(3, o), write32: (o, v) => bar.write32(3, o, v) },
+      pf: { read32: (o) => pfBar.read32(0, o), write32: (o, v) => pfBar.write32(0, o, v) },
+      pages: this.#barMap,
+      clock: this.clock,
+      config: { read32: (o) => this.#config.read32(o), write32: (o, v) => this.#config.write32(o, v) },
+      scratch: {
+        iova: layout.scratchOffset,
+        bytes: SCRATCH_BYTES,
+        i32: new Int32Array(this.memory, layout.scratchOffset, SCRATCH_BYTES / 4),
+      },
+      policy: {
+        export: () => exportVfPolicy(this.driver, VF, window),
+        import: (policy) => importVfPolicy(this.driver, VF, policy, window),
+      },
+      statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
+      iommuDirty: null,
+      raiseInterrupt: (vector) => bar.write32(0, REG.VTEICS, 1 << vector),
+      announce,
+    };
+    return {
+      parts,
+      handle: null,
+      opener: new URL('./no-thread.js', import.meta.url),
+      wake: { words: this.#barMap.words, index: BAR_WORD.wake },
+    };
+  }
+}
