@@ -276,3 +276,12 @@ export function testFrame(target: string, sequence: number, bytes: number): Uint
   for (let i = 17; i < frame.length; i++) frame[i] = (sequence + i) & 0xff;
   return frame;
 }
+
+/** A broadcast frame from the guest. */
+export function guestFrame(source: string, bytes: number): Uint8Array {
+  const frame = testFrame('ff:ff:ff:ff:ff:ff', 0, bytes);
+  source.split(':').forEach((octet, i) => {
+    frame[6 + i] = Number.parseInt(octet, 16);
+  });
+  return frame;
+}

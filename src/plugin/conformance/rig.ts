@@ -95,8 +95,7 @@ export class MigrationRig {
 
   /** The vCPU stands still: device stopped, last round, state. */
   async stopAndCopy(): Promise<Uint8Array> {
-    const quiescing = this.migrator.quiesce();
-    await this.#whileStepping(quiescing);
+    await this.whileStepping(this.migrator.quiesce());
     await this.round();
     return this.migrator.saveState();
   }
@@ -112,27 +111,22 @@ export class MigrationRig {
     return pages;
   }
 
-  /** Awaits something that needs the device to go on. */
-  async whileStepping<T>(work: Promise<T>): Promise<T> {
-    await this.#whileStepping(work);
-    return work;
-  }
-
-  close(): void {
-    this.host.close();
-  }
-
-  async #whileStepping(work: Promise<unknown>): Promise<void> {
+  /** Awaits something that needs a device to go on. */
+  async whileStepping<T>(work: Promise<T>, step: () => void = () => this.engine()): Promise<T> {
     let done = false;
     const end = (): void => {
       done = true;
     };
     work.then(end, end);
     while (!done) {
-      this.engine();
+      step();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await work;
+    return work;
+  }
+
+  close(): void {
+    this.host.close();
   }
 
   #everyoneElse(): void {

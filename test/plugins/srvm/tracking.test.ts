@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import srvm from '../../../plugins/srvm/plugin.js';
+import { guestFrame } from '../../../src/plugin/conformance/mini-driver.js';
 import { MigrationRig } from '../../../src/plugin/conformance/rig.js';
+import { TEST_MAC } from '../../../src/plugin/conformance/test-host.js';
 
 type Action =
   | { readonly do: 'offer'; readonly count: number; readonly bytes: number }
@@ -39,7 +41,7 @@ const perform = async (rig: MigrationRig, step: Action): Promise<void> => {
       rig.step();
       return;
     case 'send':
-      rig.driver.send(new Uint8Array(60).fill(0xff));
+      rig.driver.send(guestFrame(TEST_MAC, 60));
       return;
     case 'round':
       await rig.round();
