@@ -1,0 +1,230 @@
+/**
+ * PageSender: walks the map of pages to send and turns them into batches. A step function: whoever calls it (the sender
+ * core, a test, a simulator) decides when and on which thread.
+ *
+ *   map byte set -> cleared -> page looked at -> zero: a word in the run table
+ *                                             -> else: copied once, into a batch buffer behind room for its header
+ *
+ * A page may change while it is copied: whoever wrote it marked it in a log, and the next round sends it again.
+ */
+import type { Clock } from '../hardware/clock.js';
+import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
+import type { PageHelper } from './page-helper.js';
+import type { FrameEncoder } from './stream/encoder.js';
+import { FRAME, FRAME_HEADER_BYTES } from './stream/frame.js';
+import { BATCH_TRAILER_BYTES, RUN_BYTES, runWord, writeRunTable } from './stream/page-batch.js';
+
+/** Where full batches go. */
+export interface BatchLink {
+  /** A buffer of batchBufferBytes() to fill, or null while all are on their way. */
+  take(): Buffer | null;
+  /** Sends the first bytes of it; the link gives it out again when they are gone. */
+  put(buffer: Buffer, frameBytes: number): void;
+}
+
+export interface PageSenderOptions {
+  readonly memory: SharedArrayBuffer;
+  readonly ramPages: number;
+  /** One byte per page: which to send. Written by the engine between rounds. */
+  readonly map: Uint8Array;
+  readonly helper: PageHelper;
+  readonly encoder: FrameEncoder;
+  readonly link: BatchLink;
+  readonly clock: Clock;
+  readonly batchPages: number;
+}
+
+export const MAX_RUNS_PER_BATCH = 2048;
+/** Pages looked at in one step at most, so that the caller's loop gets its turn. */
+const PAGES_PER_STEP = 16384;
+/** How much of a second's allowance may be sent at once under a bandwidth cap. */
+const BURST_MS = 20;
+
+export const batchBufferBytes = (batchPages: number): number =>
+  FRAME_HEADER_BYTES + batchPages * PAGE_BYTES + MAX_RUNS_PER_BATCH * RUN_BYTES + BATCH_TRAILER_BYTES;
+
+export class PageSender {
+  /** Sent since construction. */
+  bytes = 0;
+  dataPages = 0;
+  zeroPages = 0;
+  readonly #o: PageSenderOptions;
+  readonly #ram: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #runs = new Uint32Array(MAX_RUNS_PER_BATCH * 2);
+  #runCount = 0;
+  #usedPages = 0;
+  #buffer: Buffer | null = null;
+  /** Next page to look at; ramPages when the round is over. */
+  #cursor: number;
+  /** Pages from the cursor up to here are known to be marked. */
+  #markedUntil = 0;
+  /** Pages that the kernel never backed, for this round only: zero without a look. */
+  #unbacked: Uint8Array | null = null;
+  #bytesPerNs = 0;
+  #allowanceBytes = 0;
+  #allowanceAtNs = 0;
+
+  constructor(options: PageSenderOptions) {
+    this.#o = options;
+    this.#ram = new Uint8Array(options.memory, 0, options.ramPages * PAGE_BYTES);
+    this.#words = new Int32Array(options.map.buffer, options.map.byteOffset, options.ramPages >> 2);
+    this.#cursor = options.ramPages;
+  }
+
+  /** A new round over the whole map. `unbacked` marks pages that were never touched since the logs began. */
+  begin(unbacked: Uint8Array | null = null): void {
+    this.#cursor = 0;
+    this.#markedUntil = 0;
+    this.#unbacked = unbacked;
+  }
+
+  /** True when everything marked at begin() was handed to the link. */
+  get done(): boolean {
+    return this.#cursor >= this.#o.ramPages && this.#runCount === 0;
+  }
+
+  /** 0: no cap. */
+  setBandwidth(bytesPerSecond: number): void {
+    this.#bytesPerNs = bytesPerSecond / 1e9;
+    this.#allowanceBytes = 0;
+    this.#allowanceAtNs = this.#o.clock.nowNs();
+  }
+
+  /** When the bandwidth cap lets the next batch go; 0: now. */
+  nextDueNs(): number {
+    if (this.#bytesPerNs === 0 || this.#refillAllowance() > 0) return 0;
+    return this.#allowanceAtNs - this.#allowanceBytes / this.#bytesPerNs + 1;
+  }
+
+  /** Fills and hands over at most one batch. Returns the pages dealt with; 0: done, or no buffer, or not due yet. */
+  step(): number {
+    if (this.done || this.nextDueNs() > 0) return 0;
+    this.#buffer ??= this.#o.link.take();
+    const buffer = this.#buffer;
+    if (buffer === null) return 0;
+    const before = this.dataPages + this.zeroPages;
+    const from = this.#cursor;
+    const full = this.#fill(buffer);
+    if (full || this.#cursor >= this.#o.ramPages) this.#flush(buffer);
+    return Math.max(this.dataPages + this.zeroPages - before, this.#cursor > from ? 1 : 0);
+  }
+
+  /** Returns true when the batch can take no more. */
+  #fill(buffer: Buffer): boolean {
+    const { map, ramPages, batchPages } = this.#o;
+    const stopAt = Math.min(ramPages, this.#cursor + PAGES_PER_STEP);
+    while (this.#cursor < stopAt) {
+      if (this.#cursor >= this.#markedUntil && !this.#findMarked(stopAt)) return false;
+      const from = this.#cursor;
+      const zeroEnd = this.#zeroUntil(from, this.#markedUntil);
+      if (zeroEnd > from) {
+        this.#addRun(from, zeroEnd - from, true);
+        this.zeroPages += zeroEnd - from;
+      } else {
+        const dataEnd = this.#dataUntil(
+          from,
+          Math.min(this.#markedUntil, from + batchPages - this.#usedPages),
+        );
+        const at = FRAME_HEADER_BYTES + this.#usedPages * PAGE_BYTES;
+        buffer.set(this.#ram.subarray(from * PAGE_BYTES, dataEnd * PAGE_BYTES), at);
+        this.#usedPages += dataEnd - from;
+        this.dataPages += dataEnd - from;
+        this.#addRun(from, dataEnd - from, false);
+      }
+      map.fill(0, from, this.#cursor);
+      if (this.#usedPages === batchPages || this.#runCount === MAX_RUNS_PER_BATCH) return true;
+    }
+    return false;
+  }
+
+  #addRun(pfn: number, count: number, zero: boolean): void {
+    this.#runs[this.#runCount * 2] = pfn;
+    this.#runs[this.#runCount * 2 + 1] = runWord(count, zero);
+    this.#runCount++;
+    this.#cursor = pfn + count;
+  }
+
+  /** Moves the cursor to the next marked page and finds how far the marks go on. */
+  #findMarked(stopAt: number): boolean {
+    const map = this.#o.map;
+    const words = this.#words;
+    let pfn = this.#cursor;
+    while (pfn < stopAt && map[pfn] === 0) {
+      // four clean pages at a time, at memory speed
+      if ((pfn & 3) === 0) {
+        let word = pfn >> 2;
+        const lastWord = stopAt >> 2;
+        while (word < lastWord && words[word] === 0) word++;
+        if (word << 2 > pfn) {
+          pfn = word << 2;
+          continue;
+        }
+      }
+      pfn++;
+    }
+    this.#cursor = pfn;
+    if (pfn >= stopAt) return false;
+    let end = pfn + 1;
+    while (end < stopAt && map[end] !== 0) end++;
+    this.#markedUntil = end;
+    return true;
+  }
+
+  #zeroUntil(from: number, end: number): number {
+    const unbacked = this.#unbacked;
+    let pfn = from;
+    while (pfn < end) {
+      if (unbacked !== null && unbacked[pfn] !== 0) {
+        pfn++;
+        continue;
+      }
+      // what the kernel backed is read; up to the next page that it did not
+      let backedEnd = end;
+      if (unbacked !== null) {
+        backedEnd = pfn + 1;
+        while (backedEnd < end && unbacked[backedEnd] === 0) backedEnd++;
+      }
+      const zeroEnd = this.#o.helper.zeroUntil(pfn << PAGE_SHIFT, backedEnd << PAGE_SHIFT) >>> PAGE_SHIFT;
+      if (zeroEnd < backedEnd) return zeroEnd;
+      pfn = backedEnd;
+    }
+    return end;
+  }
+
+  /** `from` is known to hold data; how far does data go on? */
+  #dataUntil(from: number, end: number): number {
+    const helper = this.#o.helper;
+    const unbacked = this.#unbacked;
+    let pfn = from + 1;
+    while (pfn < end) {
+      if (unbacked !== null && unbacked[pfn] !== 0) break;
+      const at = pfn << PAGE_SHIFT;
+      if (helper.zeroUntil(at, at + PAGE_BYTES) !== at) break;
+      pfn++;
+    }
+    return pfn;
+  }
+
+  #flush(buffer: Buffer): void {
+    if (this.#runCount === 0) return;
+    const view = new DataView(buffer.buffer, buffer.byteOffset + FRAME_HEADER_BYTES);
+    const payloadBytes = writeRunTable(view, this.#usedPages * PAGE_BYTES, this.#runs, this.#runCount);
+    const frameBytes = this.#o.encoder.seal(buffer, FRAME.pages, payloadBytes);
+    this.#runCount = 0;
+    this.#usedPages = 0;
+    this.#buffer = null;
+    this.bytes += frameBytes;
+    this.#allowanceBytes -= frameBytes;
+    this.#o.link.put(buffer, frameBytes);
+  }
+
+  #refillAllowance(): number {
+    const now = this.#o.clock.nowNs();
+    const burstBytes = Math.max(this.#bytesPerNs * BURST_MS * 1e6, 1);
+    const grown = this.#allowanceBytes + (now - this.#allowanceAtNs) * this.#bytesPerNs;
+    this.#allowanceBytes = Math.min(grown, burstBytes);
+    this.#allowanceAtNs = now;
+    return this.#allowanceBytes;
+  }
+}

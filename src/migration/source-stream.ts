@@ -1,0 +1,280 @@
+/**
+ * The source's end of the stream: owns the channel, sends pages, records and states, hands out the answers. It runs in
+ * the sender core during a migration; tests and the simulator run it in their own thread.
+ */
+import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
+import type { BackedPages } from './backed-pages.js';
+import type { ByteSink, Channel } from './channel.js';
+import { ChannelError, MigrationCancelledError } from './errors.js';
+import { createPageHelper, type PageHelper } from './page-helper.js';
+import type { TimerClock } from './ports.js';
+import { type BatchLink, batchBufferBytes, PageSender } from './sender.js';
+import { FrameDecoder } from './stream/decoder.js';
+import { FrameEncoder } from './stream/encoder.js';
+import {
+  DEFAULT_LIMITS,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameType,
+  STATE_PIECE_HEADER_BYTES,
+} from './stream/frame.js';
+import { FrameQueue, type ReceivedFrame } from './stream/frame-queue.js';
+
+/** What a round moved. */
+export interface RoundTraffic {
+  readonly dataPages: number;
+  readonly zeroPages: number;
+  readonly bytes: number;
+}
+
+/** Words (Float64) of the counters that another thread may read while pages go out. */
+export const STREAM_COUNTER = { bytes: 0, dataPages: 1, zeroPages: 2 } as const;
+export const STREAM_COUNTERS = 8;
+
+/** What the engine needs of the source's end, in whichever thread it lives. */
+export interface SourceStream {
+  /** Opens the link. */
+  connect(): Promise<void>;
+  sendRecord(type: FrameType, payload: Uint8Array): Promise<void>;
+  sendState(type: FrameType, state: Uint8Array): Promise<void>;
+  /** Sends every page marked in the map and clears its mark. */
+  sendRound(firstRound: boolean): Promise<RoundTraffic>;
+  /** Sends a hash of every page of RAM. */
+  sendHashes(): Promise<void>;
+  /** The next answer; rejects when the link ended. */
+  nextFrame(): Promise<ReceivedFrame>;
+  /** Bytes a second; 0: no cap. */
+  setBandwidth(bytesPerSecond: number): void;
+  /** Lets go of the link at once or after what was sent. Idempotent; a round under way ends with an error. */
+  close(): Promise<void>;
+}
+
+export interface SourceStreamOptions {
+  readonly open: () => Promise<Channel>;
+  readonly memory: WebAssembly.Memory;
+  readonly ramBytes: number;
+  /** One byte per page: what the next round sends. */
+  readonly map: Uint8Array;
+  /** STREAM_COUNTERS doubles. */
+  readonly counters: Float64Array;
+  readonly clock: TimerClock;
+  readonly backed: BackedPages | null;
+  readonly batchPages?: number;
+}
+
+/** 512 KiB a batch: large enough for the kernel, small enough to stay in a core's cache. */
+const DEFAULT_BATCH_PAGES = 128;
+const BATCH_BUFFERS = 4;
+/** Steps between two turns of the event loop, so that answers, cancel and new limits are heard. */
+const STEPS_PER_TURN = 8;
+
+/** The batch buffers, and the frames on their way. */
+class BatchPool implements BatchLink {
+  failure: Error | null = null;
+  readonly #free: Buffer[];
+  readonly #channel: Channel;
+  #waiting: (() => void) | null = null;
+  #inFlight = 0;
+
+  constructor(channel: Channel, buffers: number, bufferBytes: number) {
+    this.#channel = channel;
+    this.#free = Array.from({ length: buffers }, () => Buffer.allocUnsafeSlow(bufferBytes));
+  }
+
+  take(): Buffer | null {
+    return this.#free.pop() ?? null;
+  }
+
+  put(buffer: Buffer, frameBytes: number): void {
+    this.#inFlight++;
+    this.#channel.send(buffer.subarray(0, frameBytes)).then(
+      () => this.#landed(buffer),
+      (error) => {
+        this.failure ??= error;
+        this.#landed(buffer);
+      },
+    );
+  }
+
+  get idle(): boolean {
+    return this.#inFlight === 0;
+  }
+
+  /** Resolves when any frame has gone. */
+  progress(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  #landed(buffer: Buffer): void {
+    this.#inFlight--;
+    this.#free.push(buffer);
+    this.#waiting?.();
+    this.#waiting = null;
+  }
+}
+
+/** Takes the destination's answers out of the bytes that arrive. */
+class AnswerSink implements ByteSink {
+  readonly queue = new FrameQueue();
+  readonly #decoder = new FrameDecoder();
+
+  space(): Buffer {
+    return this.#decoder.space();
+  }
+
+  filled(bytes: number): void {
+    this.#decoder.filled(bytes);
+    try {
+      for (let frame = this.#decoder.next(); frame; frame = this.#decoder.next()) {
+        this.queue.push({ type: frame.type, payload: Uint8Array.from(frame.payload) });
+      }
+    } catch (error) {
+      this.queue.fail(error as Error);
+    }
+  }
+
+  ended(error: ChannelError | null): void {
+    this.queue.fail(error ?? new ChannelError('the destination closed the migration link'));
+  }
+}
+
+export class LocalSourceStream implements SourceStream {
+  readonly #o: SourceStreamOptions;
+  readonly #encoder = new FrameEncoder();
+  readonly #answers = new AnswerSink();
+  readonly #helper: PageHelper;
+  #channel: Channel | null = null;
+  #pool: BatchPool | null = null;
+  #sender: PageSender | null = null;
+  #bandwidth = 0;
+  #closed: Promise<void> | null = null;
+
+  constructor(options: SourceStreamOptions) {
+    this.#o = options;
+    this.#helper = createPageHelper(options.memory);
+  }
+
+  async connect(): Promise<void> {
+    const channel = await this.#o.open();
+    if (this.#closed) {
+      await channel.close();
+      throw new MigrationCancelledError('migration cancelled while connecting');
+    }
+    this.#channel = channel;
+    channel.receive(this.#answers);
+    const batchPages = this.#o.batchPages ?? DEFAULT_BATCH_PAGES;
+    this.#pool = new BatchPool(channel, BATCH_BUFFERS, batchBufferBytes(batchPages));
+    this.#sender = new PageSender({
+      memory: this.#o.memory.buffer as unknown as SharedArrayBuffer,
+      ramPages: this.#o.ramBytes >>> PAGE_SHIFT,
+      map: this.#o.map,
+      helper: this.#helper,
+      encoder: this.#encoder,
+      link: this.#pool,
+      clock: this.#o.clock,
+      batchPages,
+    });
+    this.#sender.setBandwidth(this.#bandwidth);
+  }
+
+  sendRecord(type: FrameType, payload: Uint8Array): Promise<void> {
+    return this.#send(this.#encoder.frame(type, payload));
+  }
+
+  async sendState(type: FrameType, state: Uint8Array): Promise<void> {
+    const limit = DEFAULT_LIMITS.maxStatePieceBytes;
+    for (let offset = 0; offset < state.length || offset === 0; offset += limit) {
+      const piece = state.subarray(offset, offset + limit);
+      const payload = Buffer.allocUnsafe(STATE_PIECE_HEADER_BYTES + piece.length);
+      payload.writeUInt32LE(state.length, 0);
+      payload.writeUInt32LE(offset, 4);
+      payload.set(piece, STATE_PIECE_HEADER_BYTES);
+      await this.sendRecord(type, payload);
+    }
+  }
+
+  async sendRound(firstRound: boolean): Promise<RoundTraffic> {
+    const sender = this.#need(this.#sender);
+    const pool = this.#need(this.#pool);
+    const before = { dataPages: sender.dataPages, zeroPages: sender.zeroPages, bytes: sender.bytes };
+    // looked up after the logs began: a page touched later is marked and sent again
+    sender.begin(firstRound ? (this.#o.backed?.unbacked() ?? null) : null);
+    for (let turn = 0; !sender.done; turn++) {
+      if (this.#closed)
+        throw new MigrationCancelledError('the stream was closed while pages were on their way');
+      if (pool.failure) throw pool.failure;
+      if (sender.step() === 0) await this.#waitForSender(sender, pool);
+      else if (turn % STEPS_PER_TURN === STEPS_PER_TURN - 1)
+        await new Promise((resume) => setImmediate(resume));
+      this.#count(sender);
+    }
+    while (!pool.idle) await pool.progress();
+    if (pool.failure) throw pool.failure;
+    this.#count(sender);
+    return {
+      dataPages: sender.dataPages - before.dataPages,
+      zeroPages: sender.zeroPages - before.zeroPages,
+      bytes: sender.bytes - before.bytes,
+    };
+  }
+
+  async sendHashes(): Promise<void> {
+    const ramPages = this.#o.ramBytes >>> PAGE_SHIFT;
+    const perFrame = (DEFAULT_LIMITS.maxHashesBytes - 8) >> 3;
+    for (let first = 0; first < ramPages; first += perFrame) {
+      const count = Math.min(perFrame, ramPages - first);
+      const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + 8 + count * 8);
+      frame.writeUInt32LE(first, FRAME_HEADER_BYTES);
+      frame.writeUInt32LE(count, FRAME_HEADER_BYTES + 4);
+      for (let i = 0, at = FRAME_HEADER_BYTES + 8; i < count; i++, at += 8) {
+        frame.writeUInt32LE(this.#helper.hash((first + i) * PAGE_BYTES), at);
+        frame.writeUInt32LE(this.#helper.hashHigh(), at + 4);
+      }
+      this.#encoder.seal(frame, FRAME.hashes, 8 + count * 8);
+      await this.#send(frame);
+    }
+  }
+
+  nextFrame(): Promise<ReceivedFrame> {
+    return this.#answers.queue.next();
+  }
+
+  setBandwidth(bytesPerSecond: number): void {
+    this.#bandwidth = bytesPerSecond;
+    this.#sender?.setBandwidth(bytesPerSecond);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      this.#answers.queue.fail(new ChannelError('the migration stream was closed'));
+      await this.#channel?.close();
+    })();
+    return this.#closed;
+  }
+
+  #send(frame: Buffer): Promise<void> {
+    return this.#need(this.#channel).send(frame);
+  }
+
+  /** Until a buffer comes back or the bandwidth cap lets the next batch go. */
+  #waitForSender(sender: PageSender, pool: BatchPool): Promise<void> {
+    const dueNs = sender.nextDueNs();
+    if (dueNs === 0) return pool.idle ? new Promise((resume) => setImmediate(resume)) : pool.progress();
+    const delayMs = Math.max((dueNs - this.#o.clock.nowNs()) / 1e6, 0);
+    return new Promise((resume) => this.#o.clock.after(Math.min(delayMs, 100), resume));
+  }
+
+  #count(sender: PageSender): void {
+    const counters = this.#o.counters;
+    counters[STREAM_COUNTER.bytes] = sender.bytes;
+    counters[STREAM_COUNTER.dataPages] = sender.dataPages;
+    counters[STREAM_COUNTER.zeroPages] = sender.zeroPages;
+  }
+
+  #need<T>(value: T | null): T {
+    if (value === null) throw new ChannelError('the migration stream is not connected');
+    return value;
+  }
+}

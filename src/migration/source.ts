@@ -1,0 +1,447 @@
+/**
+ * SourceMigration: the engine on the side that has the VM. It drives the phases of phases.ts over injected ports: the VM,
+ * its device, the stream, the clock.
+ *
+ *   run() -> reservation -> pre-copy (rounds until `decide` says stop) -> stop-and-copy -> commitment -> activation
+ *     `--------------- any failure or cancel before COMMIT ------------> recover: the guest goes on here
+ *
+ * Order at the stop: vCPU paused, device quiet, both logs harvested, rest sent, states sent. COMMIT is the point of no
+ * return: from the moment it is handed to the link this VM is never resumed, whatever is heard afterwards.
+ */
+
+import { type Decision, decide } from './convergence.js';
+import type { DeviceMigrator, TrackerReport } from './device-migrator.js';
+import { DirtyRounds, type Harvest } from './dirty-rounds.js';
+import {
+  ChannelError,
+  MigrationCancelledError,
+  MigrationRefusedError,
+  messageOf,
+  OutcomeUnknownError,
+  PeerAbortedError,
+  ProtocolError,
+  VerifyError,
+} from './errors.js';
+import { Interruptible } from './interruptible.js';
+import { DEFAULT_PARAMETERS, type MigrationParameters, withParameters } from './parameters.js';
+import { PHASES, type Phase, PhaseMachine } from './phases.js';
+import type { SourceVm, TimerClock } from './ports.js';
+import { recoverSource } from './recovery.js';
+import { type MigrationReport, REPORT_SCHEMA_VERSION, type RoundReport } from './report.js';
+import { type SourceStream, STREAM_COUNTER } from './source-stream.js';
+import { SourceTimeline } from './source-timeline.js';
+import type { MigrationInfo } from './stats.js';
+import { FRAME, type FrameType, frameName, PROTOCOL_VERSION } from './stream/frame.js';
+import type { ReceivedFrame } from './stream/frame-queue.js';
+import {
+  decodeAbort,
+  decodeReady,
+  decodeRefuse,
+  decodeRound,
+  decodeRunning,
+  encodeRecord,
+  type Offer,
+  recordText,
+} from './stream/records.js';
+import { namePages } from './verify.js';
+
+export interface SourceMigrationOptions {
+  readonly vm: SourceVm;
+  /** Null for a VM without a passed-through device. */
+  readonly device: DeviceMigrator | null;
+  readonly stream: SourceStream;
+  /** What the stream sends next, one byte per page; shared with it. */
+  readonly map: Uint8Array;
+  /** The stream's counters; shared with it. */
+  readonly counters: Float64Array;
+  readonly clock: TimerClock;
+  readonly parameters?: MigrationParameters;
+  /** A file: nobody answers, and the VM stays here, stopped. */
+  readonly oneWay?: boolean;
+  readonly onPhase?: (phase: Phase) => void;
+  readonly onRound?: (round: RoundReport) => void;
+}
+
+/** How long undoing waits for a step that was interrupted. */
+const SETTLE_LIMIT_MS = 5000;
+/** After a link broke: how long to look for the reason that the other side may have sent. */
+const LAST_WORD_MS = 200;
+
+export class SourceMigration {
+  readonly #o: SourceMigrationOptions;
+  readonly #phases: PhaseMachine;
+  readonly #steps: Interruptible;
+  readonly #timeline: SourceTimeline;
+  readonly #dirty: DirtyRounds;
+  #parameters: MigrationParameters;
+  #wasRunning = false;
+  #trackerReport: TrackerReport | null = null;
+  #finished: Promise<MigrationReport> | null = null;
+
+  constructor(options: SourceMigrationOptions) {
+    this.#o = options;
+    this.#parameters = options.parameters ?? DEFAULT_PARAMETERS;
+    this.#timeline = new SourceTimeline(options.vm, options.clock);
+    this.#phases = new PhaseMachine((phase) => {
+      this.#timeline.phase(phase.phase);
+      options.onPhase?.(phase);
+    });
+    this.#steps = new Interruptible(options.clock);
+    this.#dirty = new DirtyRounds(options.vm, options.device, options.map);
+  }
+
+  get phase(): Phase {
+    return this.#phases.now;
+  }
+
+  /** QEMU's query-migrate, at any moment. */
+  info(): MigrationInfo {
+    const { counters, clock } = this.#o;
+    return this.#timeline.stats.info(PHASES[this.#phases.now.phase].status, clock.nowNs(), {
+      bytes: counters[STREAM_COUNTER.bytes]!,
+      dataPages: counters[STREAM_COUNTER.dataPages]!,
+      zeroPages: counters[STREAM_COUNTER.zeroPages]!,
+    });
+  }
+
+  /** migrate-set-parameters while it runs: new limits count from the next decision on. */
+  setParameters(changes: Readonly<Record<string, unknown>>): void {
+    this.#parameters = withParameters(this.#parameters, changes);
+    if (this.#phases.now.phase === 'pre-copy') this.#o.stream.setBandwidth(this.#parameters['max-bandwidth']);
+  }
+
+  /** Ends it, the guest going on here. Returns false when it is too late: committed or over. */
+  cancel(): boolean {
+    if (this.#phases.isCommitted || this.#phases.now.phase === 'failed') return false;
+    this.#steps.cancel();
+    return true;
+  }
+
+  /** Runs the migration once. Never rejects: the report says how it ended. */
+  run(): Promise<MigrationReport> {
+    this.#finished ??= this.#run();
+    return this.#finished;
+  }
+
+  async #run(): Promise<MigrationReport> {
+    this.#timeline.start();
+    this.#phases.to({ phase: 'pre-migration' });
+    try {
+      await this.#reserve();
+      await this.#preCopy();
+      await this.#stopAndCopy();
+      await this.#commit();
+      await this.#letGo();
+    } catch (error) {
+      await this.#end(await this.#explain(error as Error));
+    }
+    return this.#report();
+  }
+
+  async #reserve(): Promise<void> {
+    const { stream, vm, device, oneWay } = this.#o;
+    this.#phases.to({ phase: 'reservation' });
+    await this.#step('connecting', () => stream.connect());
+    const offer: Offer = {
+      ...vm.offer,
+      protocol: PROTOCOL_VERSION,
+      plugin: device && {
+        name: device.identity.name,
+        version: device.identity.version,
+        options: device.identity.options,
+      },
+      verify: this.#parameters['x-srvm-verify'],
+      startRunning: vm.isRunning,
+    };
+    await this.#send(FRAME.hello, offer);
+    if (!oneWay) await this.#expect(FRAME.accept);
+  }
+
+  async #preCopy(): Promise<void> {
+    const { vm, device, stream } = this.#o;
+    this.#wasRunning = vm.isRunning;
+    this.#phases.to({ phase: 'pre-copy', round: 1 });
+    stream.setBandwidth(this.#parameters['max-bandwidth']);
+    this.#dirty.trackingStarts();
+    // both logs run before the first page is read
+    await Promise.all([
+      this.#step('switching to the logging build', () => vm.useBuild('logging')),
+      this.#step('starting the tracker', async () => device?.start()),
+    ]);
+    this.#dirty.trackingStarted();
+    this.#timeline.setupDone();
+    let due: Harvest = { cpuOnly: 0, dmaOnly: 0, both: 0, pages: this.#o.map.length, notes: [] };
+    let polishRounds = 0;
+    for (let round = 1; ; round++) {
+      if (round > 1) this.#phases.to({ phase: 'pre-copy', round });
+      const traffic = await this.#sendRound(round, due);
+      const before = due.pages;
+      due = await this.#step('harvesting dirty pages', () => this.#dirty.harvest());
+      this.#timeline.harvested(due.pages);
+      const decision = decide(
+        {
+          round,
+          remainingPages: due.pages,
+          previousRemainingPages: before,
+          bytesPerMs: this.#timeline.bytesPerMs,
+          roundBytes: traffic.bytes,
+          polishRounds,
+          throttlePercent: this.#timeline.stats.throttlePercent,
+        },
+        this.#parameters,
+      );
+      this.#noteDecision(decision);
+      const report = this.#timeline.endRound(due, decision.expectedDowntimeMs);
+      this.#o.onRound?.(report);
+      if (decision.action === 'stop') return;
+      if (decision.why === 'polishing') polishRounds++;
+    }
+  }
+
+  #noteDecision(decision: Decision): void {
+    const { stats } = this.#timeline;
+    stats.expectedDowntimeMs = decision.expectedDowntimeMs;
+    if (decision.throttlePercent !== stats.throttlePercent) {
+      stats.throttlePercent = decision.throttlePercent;
+      this.#o.vm.setThrottle(decision.throttlePercent);
+    }
+    if (decision.why === 'maximum-rounds') {
+      const expected = Math.round(decision.expectedDowntimeMs);
+      this.#timeline.note(`stopped after the maximum of rounds, with ${expected} ms of downtime expected`);
+    }
+  }
+
+  async #sendRound(round: number, due: Harvest): Promise<{ bytes: number }> {
+    const { stream, oneWay } = this.#o;
+    this.#timeline.beginRound(round, due);
+    // no limit of its own: how long a round takes is the link's affair; that the link is alive is the stream's
+    const traffic = await this.#steps.run('sending pages', ROUND_LIMIT_MS, () =>
+      stream.sendRound(round === 1),
+    );
+    await this.#send(FRAME.round, { round, pages: traffic.dataPages + traffic.zeroPages });
+    if (!oneWay) {
+      const answer = decodeRound((await this.#expect(FRAME.roundDone)).payload);
+      if (answer.round !== round)
+        throw new ProtocolError(`round ${round} was answered as round ${answer.round}`);
+    }
+    this.#timeline.roundSent(traffic);
+    return traffic;
+  }
+
+  async #stopAndCopy(): Promise<void> {
+    const { vm, device, stream } = this.#o;
+    this.#phases.to({ phase: 'stop-and-copy' });
+    stream.setBandwidth(0);
+    const { timed, parts } = this.#timeline;
+    this.#timeline.stopped();
+    if (this.#wasRunning) {
+      parts.pauseVcpuMs = await timed(() => this.#step('pausing the vCPU', () => vm.pause()));
+    }
+    parts.quiesceMs = await timed(() => this.#step('quiescing the device', async () => device?.quiesce()));
+    let due: Harvest | undefined;
+    parts.lastHarvestMs = await timed(async () => {
+      due = await this.#step('the last harvest', () => this.#dirty.harvest());
+    });
+    this.#timeline.harvested(due!.pages);
+    const round = this.#timeline.rounds.length + 1;
+    this.#timeline.beginRound(round, due!);
+    let vmState = new Uint8Array();
+    let deviceState = new Uint8Array();
+    await Promise.all([
+      timed(async () => {
+        const traffic = await this.#step('sending the last pages', () => stream.sendRound(false));
+        await this.#send(FRAME.round, { round, pages: traffic.dataPages + traffic.zeroPages });
+        this.#timeline.roundSent(traffic);
+      }).then((ms) => {
+        parts.lastPagesMs = ms;
+      }),
+      timed(async () => {
+        vmState = Uint8Array.from(await this.#step('saving the vCPU', () => vm.saveVmState()));
+      }).then((ms) => {
+        parts.vmSaveMs = ms;
+      }),
+      timed(async () => {
+        if (device)
+          deviceState = Uint8Array.from(await this.#step('saving the device', () => device.saveState()));
+      }).then((ms) => {
+        parts.deviceSaveMs = ms;
+      }),
+    ]);
+    const report = this.#timeline.endRound({ pages: 0, notes: due!.notes }, 0, true);
+    this.#o.onRound?.(report);
+    if (this.#parameters['x-srvm-verify']) {
+      parts.verifyMs = await timed(() => this.#step('hashing memory', () => stream.sendHashes()));
+    }
+    parts.untilReadyMs = await timed(() => this.#handOver(round, vmState, deviceState));
+  }
+
+  async #handOver(round: number, vmState: Uint8Array, deviceState: Uint8Array): Promise<void> {
+    const { stream, device, oneWay } = this.#o;
+    await this.#step('sending the vCPU state', () => stream.sendState(FRAME.vmState, vmState));
+    if (device)
+      await this.#step('sending the device state', () => stream.sendState(FRAME.deviceState, deviceState));
+    await this.#send(FRAME.end, { round });
+    if (oneWay) return;
+    await this.#expect(FRAME.roundDone);
+    const ready = decodeReady((await this.#expect(FRAME.ready)).payload);
+    this.#timeline.parts.prepareWaitMs = ready.prepareWaitMs;
+    this.#timeline.parts.restoreMs = ready.restoreMs;
+    this.#timeline.verdict = ready.verdict;
+    if (ready.verdict && ready.verdict.pagesDiffering > 0) {
+      const named = namePages(ready.verdict.differing, ready.verdict.pagesDiffering);
+      throw new VerifyError(
+        `memory at the destination differs from the source: ${named}; nothing was handed over`,
+      );
+    }
+  }
+
+  async #commit(): Promise<void> {
+    const { vm, oneWay } = this.#o;
+    if (this.#steps.isCancelled) throw new MigrationCancelledError('the migration was cancelled');
+    this.#phases.to({ phase: 'commitment' });
+    this.#timeline.parts.commitMs = await this.#timeline.timed(async () => {
+      await this.#send(FRAME.commit, {});
+      if (oneWay) return;
+      const running = decodeRunning((await this.#expect(FRAME.running)).payload);
+      this.#timeline.parts.activateMs = running.activateMs;
+    });
+    this.#timeline.runsThere();
+    this.#phases.to({ phase: 'activation' });
+    vm.retire('postmigrate');
+  }
+
+  /** The VM is the destination's; what is left here is let go of. Failures here are notes: nothing can be undone. */
+  async #letGo(): Promise<void> {
+    await this.#stopDevice();
+    await this.#quietly('closing the stream', () => this.#o.stream.close());
+    this.#timeline.end();
+    this.#phases.to({ phase: 'done' });
+  }
+
+  async #end(error: Error): Promise<void> {
+    const { vm, stream } = this.#o;
+    if (this.#phases.isCommitted) {
+      await this.#endCommitted(error);
+      return;
+    }
+    const during = this.#phases.now.phase;
+    await this.#quietly('telling the destination', () =>
+      stream.sendRecord(FRAME.abort, encodeRecord({ message: recordText(error.message) })),
+    );
+    await this.#quietly('closing the stream', () => stream.close());
+    const allSettled = await this.#steps.settled(SETTLE_LIMIT_MS);
+    if (!allSettled) this.#timeline.note('a step that was interrupted has not ended; recovering without it');
+    const recovery = PHASES[during].recovery;
+    const trouble = await recoverSource(
+      recovery,
+      { vm, device: this.#o.device, wasRunning: this.#wasRunning },
+      this.#o.clock,
+    );
+    for (const sentence of trouble) this.#timeline.note(sentence);
+    if (recovery === 'stop-tracking' || recovery === 'resume-vm') await this.#stopDevice();
+    this.#timeline.failed(error);
+    if (error instanceof MigrationCancelledError) this.#phases.cancel();
+    else this.#phases.fail(error);
+  }
+
+  async #endCommitted(error: Error): Promise<void> {
+    const { vm, stream } = this.#o;
+    const unknown = this.#phases.now.phase === 'commitment';
+    if (unknown) vm.retire('outcome-unknown');
+    await this.#stopDevice();
+    await this.#quietly('closing the stream', () => stream.close());
+    const sentence = unknown
+      ? `COMMIT was sent and no answer came (${error.message}): the guest may run at the destination, so it stays ` +
+        'stopped here; look at the destination before you start it again'
+      : error.message;
+    const outcome = unknown ? new OutcomeUnknownError(sentence) : error;
+    this.#timeline.failed(outcome);
+    this.#phases.fail(outcome);
+  }
+
+  async #stopDevice(): Promise<void> {
+    await this.#quietly('stopping the tracker', async () => {
+      this.#trackerReport = (await this.#o.device?.stop()) ?? null;
+    });
+  }
+
+  /** Bounded, and a failure is only noted. */
+  async #quietly(what: string, action: () => Promise<void>): Promise<void> {
+    this.#steps.shield();
+    await this.#steps.run(what, this.#parameters['x-srvm-step-timeout'], action).catch((error) => {
+      if (!(error instanceof ChannelError)) this.#timeline.note(`${what}: ${messageOf(error)}`);
+    });
+  }
+
+  /** A broken link may have carried its reason: the other side's abort, sent before it closed. */
+  async #explain(error: Error): Promise<Error> {
+    if (!(error instanceof ChannelError)) return error;
+    const { stream } = this.#o;
+    try {
+      for (;;) {
+        const frame = await new Interruptible(this.#o.clock).run('the last word', LAST_WORD_MS, () =>
+          stream.nextFrame(),
+        );
+        if (frame.type === FRAME.abort)
+          return new PeerAbortedError(`destination: ${decodeAbort(frame.payload).message}`);
+      }
+    } catch {
+      return error;
+    }
+  }
+
+  #step<T>(what: string, action: () => Promise<T>): Promise<T> {
+    return this.#steps.run(what, this.#parameters['x-srvm-step-timeout'], action);
+  }
+
+  #send(type: FrameType, record: object): Promise<void> {
+    return this.#step(`sending ${frameName(type)}`, () =>
+      this.#o.stream.sendRecord(type, encodeRecord(record)),
+    );
+  }
+
+  async #expect(type: FrameType): Promise<ReceivedFrame> {
+    const frame = await this.#step(`waiting for the destination's "${frameName(type)}"`, () =>
+      this.#o.stream.nextFrame(),
+    );
+    if (frame.type === type) return frame;
+    if (frame.type === FRAME.refuse) {
+      const { reason, message } = decodeRefuse(frame.payload);
+      throw new MigrationRefusedError(reason, `the destination refused: ${message}`);
+    }
+    if (frame.type === FRAME.abort)
+      throw new PeerAbortedError(`destination: ${decodeAbort(frame.payload).message}`);
+    throw new ProtocolError(
+      `the destination answered "${frameName(frame.type)}" where "${frameName(type)}" was due`,
+    );
+  }
+
+  #report(): MigrationReport {
+    const now = this.#phases.now;
+    const failed = now.phase === 'failed' || now.phase === 'cancelled' ? now : null;
+    const error = now.phase === 'failed' ? now.error : null;
+    return {
+      schemaVersion: REPORT_SCHEMA_VERSION,
+      vm: this.#o.vm.offer.vmName,
+      image: this.#o.vm.offer.imageName,
+      ramBytes: this.#o.vm.ramBytes,
+      outcome: !failed
+        ? 'completed'
+        : now.phase === 'cancelled'
+          ? 'cancelled'
+          : error instanceof OutcomeUnknownError
+            ? 'outcome-unknown'
+            : 'failed',
+      error: error?.message ?? null,
+      failedDuring: failed?.during ?? null,
+      recovery: failed?.recovery ?? null,
+      ...this.#timeline.summary(),
+      bytes: this.#o.counters[STREAM_COUNTER.bytes]!,
+      tracker: this.#trackerReport,
+      dmaCoverage: this.#timeline.downtimeStarted ? this.#dirty.coverage() : null,
+    };
+  }
+}
+
+/** A round over a slow link may take hours; a dead link is noticed by the link. */
+const ROUND_LIMIT_MS = 24 * 3600 * 1000;
