@@ -49,7 +49,7 @@ export class Delivery {
     if (length < MIN_FRAME_BYTES) return this.#fromWireShort(from, offset, length);
     const packet = this.#packet;
     packet.readLayer2(from.view, offset, length);
-    if (length > this.#maxFrameBytes(packet.tagged)) return true;
+    if (!this.fits(packet, length)) return true;
     if (!this.#switch.selectFromWire(packet)) return true;
     if (!this.deliver(packet, from, offset, length, 0)) return false;
     this.#stats.countPortRx(packet.multicast, packet.broadcast);
@@ -90,6 +90,13 @@ export class Delivery {
       }
     }
     return true;
+  }
+
+  /** Whether a receiver may be given a frame of this length. The port's limit counts the CRC, and leaves room for a tag. */
+  fits(packet: Packet, length: number): boolean {
+    const limit = this.#words[MAXFRS >> 2]! >>> 16 || DEFAULT_MAX_FRAME_BYTES;
+    const tagBytes = packet.tagged ? VLAN_TAG_BYTES : 0;
+    return length <= limit - CRC_BYTES + tagBytes && length <= MAX_FRAME_BYTES + tagBytes;
   }
 
   /** Whether no receiver that the switch selected would make `frames` such frames wait. */
@@ -143,11 +150,5 @@ export class Delivery {
     copyBytes(from, offset, this.#padded, 0, length);
     this.#padded.u8.fill(0, length);
     return this.fromWire(this.#padded, 0, MIN_FRAME_BYTES);
-  }
-
-  /** The port's limit counts the CRC, and leaves room for one tag. */
-  #maxFrameBytes(tagged: boolean): number {
-    const limit = this.#words[MAXFRS >> 2]! >>> 16 || DEFAULT_MAX_FRAME_BYTES;
-    return Math.min(limit - CRC_BYTES + (tagged ? VLAN_TAG_BYTES : 0), MAX_FRAME_BYTES + VLAN_TAG_BYTES);
   }
 }

@@ -64,7 +64,10 @@ export class Egress {
     let toWire = true;
     if (this.#switch.loopback && this.#switch.selectFromPool(packet, pool)) {
       toWire = !this.#switch.exact;
-      if (!this.#delivery.deliver(packet, this.stage, offset, frameBytes, RX_STATUS.loopback)) return false;
+      const fits = this.#delivery.fits(packet, frameBytes);
+      if (fits && !this.#delivery.deliver(packet, this.stage, offset, frameBytes, RX_STATUS.loopback)) {
+        return false;
+      }
     }
     if (toWire) {
       this.#wire.transmit(u8, offset, frameBytes);

@@ -42,6 +42,8 @@ import { COMMAND_MASTER, MSIX_ENABLE, PCI } from '../../../src/hardware/pci/offs
 import type { FrameSink, Wire, WireStats } from '../../../src/hardware/wire/wire.js';
 
 export const RAM_BYTES = 4 * 1024 * 1024;
+const BEHIND_RAM_BYTES = 65536;
+const NOTHING = Buffer.alloc(BEHIND_RAM_BYTES);
 
 /** What it is given arrives; what is sent is kept. */
 export class ArrayWire implements Wire {
@@ -139,7 +141,7 @@ export class Pool {
   constructor(card: Card, index: number, options: { dirtyBits?: boolean } = {}) {
     this.card = card;
     this.index = index;
-    const memory = new SharedArrayBuffer(RAM_BYTES + 65536);
+    const memory = new SharedArrayBuffer(RAM_BYTES + BEHIND_RAM_BYTES);
     this.handle = createDomainHandle(
       memory,
       [{ iovaStart: 0, memoryOffset: 0, bytes: RAM_BYTES, writable: true }],
@@ -167,6 +169,11 @@ export class Pool {
     for (let vector = 0; vector < 3; vector++) {
       words[REGION.msixTable + this.index * 12 + vector * 4 + 2] = vector;
     }
+  }
+
+  /** Nothing was written behind the guest's RAM. */
+  get isContained(): boolean {
+    return Buffer.from(this.handle.memory, RAM_BYTES).equals(NOTHING);
   }
 
   truthPages(): number[] {
@@ -350,3 +357,6 @@ export function frameOf(
   for (let i = 14; i < length; i++) frame[i] = (i * 7 + seed * 13) & 0xff;
   return frame;
 }
+
+/** Lengths from 60 to 1499 that never repeat soon. */
+export const variedLength = (index: number): number => 60 + ((index * 7919) % 1440);

@@ -239,6 +239,12 @@ describe('between functions', () => {
     expect(card.wire.sent).toHaveLength(1);
   });
 
+  it('a frame longer than the port takes is kept from receivers here too', () => {
+    const { card, rings } = sendFrom0(frameOf(macOf(1), macOf(0), 3000));
+    expect(receivers(rings)).toEqual([]);
+    expect(card.wire.sent).toHaveLength(0);
+  });
+
   it('a full receiver makes the sender wait', () => {
     const { card, rings, tx } = rig(0);
     card.set(PFDTXGSWC, 1);

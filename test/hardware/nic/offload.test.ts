@@ -143,7 +143,7 @@ describe('verifying on receive', () => {
           expect(() => received(ethernet(to, PEER_MAC, etherType, body))).not.toThrow();
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 60 },
     );
   });
 });

@@ -66,7 +66,7 @@ function push(ring: TxRing, chain: Chain): void {
 }
 
 /** Checks every header of what left, and returns the payload put together again. */
-function reassemble(frames: readonly Uint8Array[], chain: Chain): Uint8Array {
+function reassemble(frames: readonly Uint8Array[], chain: Chain): Buffer {
   const pieces: Uint8Array[] = [];
   let sequence = 0xffff_ff00;
   const shift = chain.vlan === true ? 4 : 0;
@@ -94,7 +94,7 @@ function reassemble(frames: readonly Uint8Array[], chain: Chain): Uint8Array {
     pieces.push(part);
     sequence += part.length;
   }
-  return new Uint8Array(Buffer.concat(pieces));
+  return Buffer.concat(pieces);
 }
 
 const payloadOf = (length: number): Uint8Array =>
@@ -114,12 +114,12 @@ describe('TCP segmentation', () => {
     const chain: Chain = { payload: payloadOf(65536), mss: 1460 };
     const frames = send(chain);
     expect(frames).toHaveLength(Math.ceil(65536 / 1460));
-    expect(reassemble(frames, chain)).toEqual(chain.payload);
+    expect(reassemble(frames, chain).equals(chain.payload)).toBe(true);
   });
 
   it('cuts the largest chain that there is', () => {
     const chain: Chain = { payload: payloadOf(0x3ffff - 54), mss: 1448 };
-    expect(reassemble(send(chain), chain)).toEqual(chain.payload);
+    expect(reassemble(send(chain), chain).equals(chain.payload)).toBe(true);
   });
 
   it('does IPv6, tags and any size', () => {
@@ -132,10 +132,10 @@ describe('TCP segmentation', () => {
         fc.integer({ min: 300, max: 3000 }),
         (length, mss, version, vlan, piece) => {
           const chain: Chain = { payload: payloadOf(length), mss, version, vlan, piece };
-          expect(reassemble(send(chain), chain)).toEqual(chain.payload);
+          expect(reassemble(send(chain), chain).equals(chain.payload)).toBe(true);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 
@@ -162,7 +162,7 @@ describe('TCP segmentation', () => {
     receiver.post(1);
     card.run();
     const frames = [0, 1, 2, 3, 4].map((slot) => receiver.payload(slot));
-    expect(reassemble(frames, chain)).toEqual(chain.payload);
+    expect(reassemble(frames, chain).equals(chain.payload)).toBe(true);
     expect(card.wire.sent).toHaveLength(0);
   });
 });

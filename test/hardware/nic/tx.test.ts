@@ -299,10 +299,10 @@ describe('transmit: hostile rings', () => {
             for (let i = 0; i < 50; i++) card.engine.step();
           }
           other.check();
-          expect(pool.memory.u8.subarray(RAM_BYTES).every((byte) => byte === 0)).toBe(true);
+          expect(pool.isContained).toBe(true);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });
