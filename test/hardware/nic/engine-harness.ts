@@ -90,6 +90,7 @@ export class Card {
   readonly shared: NicShared;
   readonly wire = new ArrayWire();
   readonly messages: Message[] = [];
+  onMessage: (() => void) | null = null;
   readonly engine: NicEngine;
   nowNs = 1e9;
 
@@ -102,7 +103,12 @@ export class Card {
     this.engine = new NicEngine({
       shared: this.shared,
       wire: this.wire,
-      msi: { deliver: (requester, _low, _high, data) => this.messages.push({ requester, data }) },
+      msi: {
+        deliver: (requester, _low, _high, data) => {
+          this.messages.push({ requester, data });
+          this.onMessage?.();
+        },
+      },
       clock: { nowNs: () => this.nowNs },
     });
   }

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { vfgprcOffset, vfgptcOffset } from '../../../src/hardware/nic/offsets.js';
+import {
+  LINKS,
+  LINKS_UP,
+  vfgprcOffset,
+  vfgptcOffset,
+  vteitrOffset,
+} from '../../../src/hardware/nic/offsets.js';
 import { isQueueActive } from '../../../src/hardware/nic/queue-state.js';
 import { Card, frameOf, macOf, PEER_MAC, Pool, RxRing, TxRing } from './engine-harness.js';
 
@@ -65,5 +71,65 @@ describe('engine', () => {
     card.engine.step();
     expect(ring.head).toBe(40);
     expect(card.messages).toHaveLength(1);
+  });
+
+  it('raises an interrupt only when head and write-back can be seen', () => {
+    const card = new Card();
+    const pool = new Pool(card, 1);
+    const ring = new RxRing(pool);
+    pool.enableInterrupts();
+    ring.post(4);
+    const seen: number[] = [];
+    card.onMessage = () => seen.push(ring.head, ring.status(0) & 1);
+    card.wire.arriving.push(frameOf(macOf(1), PEER_MAC));
+    card.run();
+    expect(seen).toEqual([1, 1]);
+  });
+
+  it('sends a moderated interrupt when its interval is over, and says when that is', () => {
+    const card = new Card();
+    const pool = new Pool(card, 1);
+    const ring = new RxRing(pool);
+    pool.enableInterrupts();
+    card.set(vteitrOffset(1, 0), 0xc8);
+    ring.post(8);
+    const startNs = card.nowNs;
+    for (let i = 0; i < 3; i++) {
+      card.wire.arriving.push(frameOf(macOf(1), PEER_MAC));
+      card.run();
+    }
+    expect(card.messages).toHaveLength(1);
+    // 0xc8: 25 units of 2 us
+    expect(card.engine.nextDueNs()).toBe(startNs + 50_000);
+    card.nowNs = startNs + 50_000;
+    card.engine.step();
+    expect(card.messages).toHaveLength(2);
+    expect(card.engine.nextDueNs()).toBe(Infinity);
+  });
+
+  it('shows the link as the wire has it', () => {
+    const card = new Card();
+    card.engine.step();
+    expect(card.get(LINKS) & LINKS_UP).not.toBe(0);
+    card.wire.linkUp = false;
+    card.engine.step();
+    expect(card.get(LINKS) & LINKS_UP).toBe(0);
+  });
+
+  it('does at most its budgets in a step', () => {
+    const card = new Card();
+    const ring = new RxRing(new Pool(card, 0), { count: 1024 });
+    ring.post(1000);
+    for (let i = 0; i < 1000; i++) card.wire.arriving.push(frameOf(macOf(0), PEER_MAC));
+    expect(card.engine.step()).toBe(64);
+    expect(ring.head).toBe(64);
+  });
+
+  it('leaves ENABLE to the register side once it is closed', () => {
+    const card = new Card();
+    const ring = new RxRing(new Pool(card, 0));
+    card.engine.close();
+    ring.disable();
+    expect(isQueueActive(card.shared, 'rx', 0)).toBe(false);
   });
 });
