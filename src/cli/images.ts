@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { listImages } from '../control/images.js';
 import { printJson, printTable } from './output.js';
-import { PACKAGE_ROOT } from './package-root.js';
+import { PACKAGE_ROOT } from '../control/package-root.js';
 
 export function imagesCommand(): Command {
   return new Command('images')

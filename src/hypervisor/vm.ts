@@ -36,6 +36,8 @@ export interface VmOptions {
   readonly vfs?: readonly VmVf[];
   /** Everything is made ready for a guest that comes from elsewhere: restoreVmState, then resume. */
   readonly incoming?: boolean;
+  /** Incoming only: the memory that pages already arrive in, made for the image's RAM size. */
+  readonly memory?: WebAssembly.Memory;
   /** The host's IOMMU has dirty bits. */
   readonly iommuDirtyBits?: boolean;
   readonly clock?: Clock;
@@ -123,7 +125,7 @@ export class VirtualMachine {
     this.clock = options.clock ?? realClock;
     this.layout = layoutFor(image.ramBytes);
     this.#state = { kind: options.incoming === true ? 'incoming' : 'created' };
-    this.#memory = createMemory(this.layout);
+    this.#memory = options.memory ?? createMemory(this.layout);
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
     this.#vcpu = new VcpuControl(image, this.#memory, this.clock, {
       onPhase: (phase) => this.#follow(phase),

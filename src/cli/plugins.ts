@@ -1,0 +1,29 @@
+/** `srvm plugins`: the migration methods that can be used. */
+import { relative } from 'node:path';
+import { Command } from 'commander';
+import { PluginCatalog } from '../control/plugin-catalog.js';
+import { printJson, printTable, repeatable } from './output.js';
+
+export function pluginsCommand(): Command {
+  return new Command('plugins')
+    .description('list the migration plugins')
+    .option('--plugin <folder>', 'a further plugin: its folder or package name (repeatable)', repeatable, [])
+    .option('--json', 'print JSON', false)
+    .addHelpText('after', '\nExample:\n  srvm plugins')
+    .action(async (options: { plugin: string[]; json: boolean }) => {
+      const plugins = await new PluginCatalog(options.plugin).list();
+      if (options.json) {
+        printJson(plugins);
+        return;
+      }
+      printTable(
+        ['plugin', 'version', 'options', 'what it does'],
+        plugins.map((plugin) => {
+          const source = relative(process.cwd(), plugin.source) || plugin.source;
+          if ('error' in plugin) return [source, '-', '-', plugin.error];
+          const options = Object.entries(plugin.options).map(([name, o]) => `${name}=${o.values?.join('|') ?? o.default}`);
+          return [source, plugin.version, options.join(' '), plugin.description];
+        }),
+      );
+    });
+}

@@ -1,0 +1,41 @@
+/** `srvm receive`: a VMM process that waits for a VM to be migrated into it. */
+import { Command } from 'commander';
+import { MAX_RAM_BYTES } from '../machine/layout.js';
+import { parseSize, parseVf } from './options.js';
+import { repeatable } from './output.js';
+import { linkSpeed } from './run.js';
+import { serveVmm } from './serve.js';
+
+interface ReceiveOptions {
+  readonly name: string;
+  readonly listen: string;
+  readonly memory?: string;
+  readonly vf: readonly string[];
+  readonly plugin: readonly string[];
+  readonly linkSpeed?: string;
+  readonly console: boolean;
+}
+
+export function receiveCommand(): Command {
+  return new Command('receive')
+    .description('wait for a VM to arrive')
+    .requiredOption('--name <name>', 'what to call the VM here')
+    .requiredOption('--listen <address>', 'tcp:HOST:PORT, unix:PATH, or file:PATH to restore a saved VM')
+    .option('--memory <size>', 'refuse a guest with more RAM than this')
+    .option('--vf <vf>', 'the VF it will have here: wire=WIRE,pcap=FILE (repeatable)', repeatable, [])
+    .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
+    .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
+    .option('--no-console', "do not print the guest's console")
+    .addHelpText('after', '\nExample:\n  srvm receive --name b --listen tcp:127.0.0.1:4444 --vf wire=unix:p1.sock')
+    .action(async (options: ReceiveOptions) => {
+      const vfs = options.vf.map(parseVf);
+      const maxRamBytes = options.memory === undefined ? MAX_RAM_BYTES : parseSize(options.memory, '--memory');
+      await serveVmm({
+        name: options.name,
+        console: options.console,
+        linkSpeedMbps: linkSpeed(options.linkSpeed),
+        plugins: options.plugin,
+        begin: async ({ migrations }) => `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes)}`,
+      });
+    });
+}

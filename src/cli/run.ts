@@ -1,0 +1,59 @@
+/** `srvm run IMAGE`: boots a guest image in a VMM process that stays in the foreground. */
+import { Command } from 'commander';
+import { readImage } from '../control/images.js';
+import { resolveShipped } from '../control/package-root.js';
+import { OptionError, parseSize, parseVf, parseWhole } from './options.js';
+import { repeatable } from './output.js';
+import { serveVmm } from './serve.js';
+
+interface RunOptions {
+  readonly name?: string;
+  readonly memory?: string;
+  readonly append?: string;
+  readonly vf: readonly string[];
+  readonly linkSpeed?: string;
+  readonly console: boolean;
+}
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('run a guest image')
+    .argument('<image>', 'a folder with image.json, or a component file')
+    .option('--name <name>', "what to call the VM (the image's name)")
+    .option('--memory <size>', "guest RAM, 16M to 1G (the image's default)")
+    .option('--append <text>', "the guest's command line (the image's default)")
+    .option('--vf <vf>', 'a VF: mac=MAC,wire=WIRE,vlan=N,max-tx-rate=MBPS,trust=on,pcap=FILE (repeatable)', repeatable, [])
+    .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
+    .option('--no-console', "do not print the guest's console")
+    .addHelpText(
+      'after',
+      '\nExample:\n  srvm run guest-images/kv-store --name a --memory 256M --vf mac=52:54:00:00:00:01,wire=unix:p0.sock',
+    )
+    .action(async (path: string, options: RunOptions) => {
+      const image = readImage(resolveShipped(path));
+      const ramBytes = ramSize(options.memory ?? image.memory);
+      const vfs = options.vf.map(parseVf);
+      await serveVmm({
+        name: options.name ?? image.name,
+        console: options.console,
+        linkSpeedMbps: linkSpeed(options.linkSpeed),
+        begin: async ({ vmm }) => {
+          const vm = await vmm.createVm(image, ramBytes, options.append ?? image.commandLine, vfs);
+          vm.start();
+          return `image ${image.name} runs`;
+        },
+      });
+    });
+}
+
+export const linkSpeed = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);
+
+function ramSize(text: string): number {
+  const bytes = parseSize(text, '--memory');
+  const [min, max] = [16 * 2 ** 20, 2 ** 30];
+  if (bytes < min || bytes > max || bytes % 65536 !== 0) {
+    throw new OptionError(`--memory: ${text}: a guest has 16M to 1G of RAM, a multiple of 64K`);
+  }
+  return bytes;
+}

@@ -1,0 +1,59 @@
+/**
+ * A VMM process in the foreground: control socket up, VM begun, until `quit`, a signal, or the guest's end.
+ */
+import { qmpCommands } from '../control/commands.js';
+import { QmpClient } from '../control/qmp-client.js';
+import { QmpServer } from '../control/qmp-server.js';
+import { controlSocketOf } from '../control/runtime-dir.js';
+import { Vmm } from '../control/vmm.js';
+import { VmmMigrations } from '../control/vmm-migration.js';
+import { OptionError } from './options.js';
+
+export interface ServeOptions {
+  readonly name: string;
+  readonly console: boolean;
+  readonly linkSpeedMbps: number | undefined;
+  /** Further plugins, by folder or package. */
+  readonly plugins?: readonly string[];
+  /** Makes the VM, or waits for one; returns what to say. */
+  begin(context: { vmm: Vmm; migrations: VmmMigrations }): Promise<string>;
+}
+
+export async function serveVmm(options: ServeOptions): Promise<void> {
+  const { name } = options;
+  const path = controlSocketOf(name);
+  await refuseTakenName(name, path);
+  let server: QmpServer | null = null;
+  let quit: () => void = () => {};
+  const ended = new Promise<void>((resolve) => {
+    quit = resolve;
+  });
+  const vmm = new Vmm({
+    name,
+    emit: (event, data) => server?.emit(event, data),
+    ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),
+    ...(options.console ? { onConsole: (line: string) => process.stdout.write(`[${name}] ${line}\n`) } : {}),
+  });
+  const migrations = new VmmMigrations(vmm, options.plugins ?? []);
+  process.once('SIGINT', quit);
+  process.once('SIGTERM', quit);
+  try {
+    const said = await options.begin({ vmm, migrations });
+    server = new QmpServer(path, qmpCommands({ vmm, migrations, quit }), 'srvm');
+    await server.listen();
+    process.stderr.write(`srvm: '${name}': ${said}; control socket ${path}\n`);
+    await ended;
+    server.emit('SHUTDOWN', { guest: false, reason: 'host-qmp-quit' });
+  } finally {
+    await migrations.close();
+    await server?.close();
+    await vmm.close();
+  }
+}
+
+async function refuseTakenName(name: string, path: string): Promise<void> {
+  const client = await QmpClient.connect(path).catch(() => null);
+  if (client === null) return;
+  client.close();
+  throw new OptionError(`--name: a VM called '${name}' runs already; choose another name`);
+}

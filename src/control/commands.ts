@@ -1,0 +1,105 @@
+/**
+ * The QMP commands of a VMM process: QEMU's names, arguments and units where QEMU has them; own ones begin with x-srvm-.
+ */
+import { MAX_RAM_BYTES } from '../machine/layout.js';
+import { DEFAULT_PARAMETERS } from '../migration/parameters.js';
+import { PluginCatalog } from './plugin-catalog.js';
+import { isJsonObject, type JsonObject, QmpError } from './qmp-protocol.js';
+import type { QmpHandler } from './qmp-server.js';
+import { queryPci, queryStats, queryStatus, queryVm, listThreads } from './status.js';
+import type { VfRequest, Vmm } from './vmm.js';
+import type { VmmMigrations } from './vmm-migration.js';
+
+export interface CommandContext {
+  readonly vmm: Vmm;
+  readonly migrations: VmmMigrations;
+  /** Ends the process, after the reply has gone out. */
+  readonly quit: () => void;
+}
+
+export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<string, QmpHandler> {
+  return new Map<string, QmpHandler>([
+    ['query-status', () => queryStatus(vmm, migrations.retiredAs)],
+    ['query-name', () => ({ name: vmm.name })],
+    ['query-pci', () => queryPci(vmm)],
+    [
+      'stop',
+      async () => {
+        migrations.refuseWhileMoving('stop');
+        await vmm.requireVm().pause();
+      },
+    ],
+    [
+      'cont',
+      () => {
+        migrations.refuseWhileMoving('cont');
+        if (migrations.retiredAs !== null) {
+          throw new QmpError('GenericError', `the VM is ${migrations.retiredAs}: it may run elsewhere and never runs here again`);
+        }
+        vmm.requireVm().resume();
+      },
+    ],
+    ['quit', () => setImmediate(quit) && {}],
+    [
+      'migrate',
+      async (args) => {
+        await migrations.start({
+          uri: text(args, 'uri'),
+          plugin: optionalText(args, 'x-srvm-plugin'),
+          pluginOptions: texts(args, 'x-srvm-plugin-options'),
+        });
+      },
+    ],
+    [
+      'migrate-incoming',
+      async (args) => {
+        const maxRamBytes = args['x-srvm-max-memory'] ?? MAX_RAM_BYTES;
+        if (typeof maxRamBytes !== 'number') throw new QmpError('GenericError', "'x-srvm-max-memory' must be a number");
+        const address = await migrations.listen(text(args, 'uri'), incomingVfs(args['x-srvm-vfs'] ?? [{}]), maxRamBytes);
+        return { address };
+      },
+    ],
+    ['migrate_cancel', () => migrations.cancel()],
+    ['query-migrate', () => migrations.info()],
+    ['migrate-set-parameters', (args) => migrations.setParameters(args)],
+    ['query-migrate-parameters', () => migrations.parameters],
+    ['x-srvm-query-migration-report', () => migrations.lastReport ?? {}],
+    ['x-srvm-query-incoming', () => migrations.incoming()],
+    ['x-srvm-query-vm', () => queryVm(vmm, migrations.retiredAs)],
+    ['x-srvm-query-stats', () => queryStats(vmm)],
+    ['x-srvm-query-threads', () => listThreads()],
+    ['x-srvm-query-plugins', () => new PluginCatalog().list()],
+    ['x-srvm-query-parameter-names', () => Object.keys(DEFAULT_PARAMETERS)],
+  ]);
+}
+
+/** `[{"wire": "unix:p1.sock"}, ...]`: the cards a guest may arrive on. */
+function incomingVfs(value: unknown): VfRequest[] {
+  const isText = (each: unknown) => each === undefined || typeof each === 'string';
+  if (!Array.isArray(value) || !value.every((vf) => isJsonObject(vf) && isText(vf['wire']) && isText(vf['pcap']))) {
+    throw new QmpError('GenericError', "Parameter 'x-srvm-vfs' must be a list of {wire, pcap}");
+  }
+  return (value as { wire?: string; pcap?: string }[]).map(({ wire, pcap }) => ({
+    ...(wire === undefined ? {} : { wire }),
+    ...(pcap === undefined ? {} : { pcap }),
+    trust: false,
+  }));
+}
+
+function text(args: JsonObject, name: string): string {
+  const value = args[name];
+  if (typeof value !== 'string') throw new QmpError('GenericError', `Parameter '${name}' is missing or no string`);
+  return value;
+}
+
+function optionalText(args: JsonObject, name: string): string | null {
+  return args[name] === undefined ? null : text(args, name);
+}
+
+function texts(args: JsonObject, name: string): Record<string, string> {
+  const value = args[name] ?? {};
+  if (!isJsonObject(value) || !Object.values(value).every((each) => typeof each === 'string')) {
+    throw new QmpError('GenericError', `Parameter '${name}' must be an object of strings`);
+  }
+  return value as Record<string, string>;
+}

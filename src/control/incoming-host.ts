@@ -1,0 +1,147 @@
+/**
+ * This process as a destination: decides on offers, and builds the VM while its pages already arrive.
+ */
+import { freemem } from 'node:os';
+import { decode } from 'cbor-x';
+import { VirtualMachine } from '../hypervisor/vm.js';
+import { layoutFor, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
+import { createMemory } from '../machine/memory.js';
+import type { DeviceMigrator } from '../migration/device-migrator.js';
+import { MigrationRefusedError, StreamFormatError } from '../migration/errors.js';
+import type { DestinationHost, DestinationVm, Reservation } from '../migration/ports.js';
+import type { Offer } from '../migration/stream/records.js';
+import { createDeviceMigrator } from '../plugin/create.js';
+import type { LoadedPlugin } from '../plugin/loader.js';
+import { DeviceGroup } from './device-group.js';
+import { findImage, type ImageLoad } from './image-finder.js';
+import type { PluginCatalog } from './plugin-catalog.js';
+import { NIC_MODEL } from './source-port.js';
+import type { VfRequest, Vmm } from './vmm.js';
+
+export interface IncomingOptions {
+  readonly vmm: Vmm;
+  readonly catalog: PluginCatalog;
+  /** One for each VF that the guest may bring. */
+  readonly vfs: readonly VfRequest[];
+  /** More RAM than this is refused. */
+  readonly maxRamBytes: number;
+}
+
+export class IncomingHost implements DestinationHost {
+  readonly #o: IncomingOptions;
+
+  constructor(options: IncomingOptions) {
+    this.#o = options;
+  }
+
+  async reserve(offer: Offer): Promise<Reservation> {
+    this.#checkRoom(offer);
+    const plugin = await this.#plugin(offer);
+    const load = await findImage(offer.imageName, offer.imageKey, offer.ramBytes);
+    if (load === null) {
+      throw new MigrationRefusedError(
+        'image',
+        `image ${offer.imageName} (build ${offer.imageKey.slice(0, 12)}) is not on this host, or other tools built it here`,
+      );
+    }
+    const memory = createMemory(layoutFor(offer.ramBytes));
+    const prepared = this.#build(offer, memory, load, plugin);
+    return {
+      memory,
+      ramBytes: offer.ramBytes,
+      prepared,
+      release: async () => {
+        const built = await prepared.catch(() => null);
+        await built?.destroy();
+      },
+    };
+  }
+
+  #checkRoom(offer: Offer): void {
+    const { vmm, vfs, maxRamBytes } = this.#o;
+    const { ramBytes, vfCount, nicModel } = offer;
+    if (vmm.vm !== null) throw new MigrationRefusedError('busy', `VMM '${vmm.name}' has a VM already`);
+    if (ramBytes < MIN_RAM_BYTES || ramBytes > MAX_RAM_BYTES || ramBytes % WASM_PAGE_BYTES !== 0) {
+      throw new MigrationRefusedError('memory', `${ramBytes} bytes is no guest's RAM`);
+    }
+    const roomBytes = Math.min(maxRamBytes, freemem());
+    if (ramBytes > roomBytes) {
+      throw new MigrationRefusedError('memory', `the guest has ${ramBytes} bytes of RAM; there is room for ${roomBytes}`);
+    }
+    if (nicModel !== null && nicModel !== NIC_MODEL) {
+      throw new MigrationRefusedError('nic', `the guest's NIC is a ${nicModel}; this host has ${NIC_MODEL}`);
+    }
+    if (vfCount > vfs.length) {
+      throw new MigrationRefusedError('no-free-vf', `the guest has ${vfCount} VF(s); ${vfs.length} are kept here (--vf)`);
+    }
+  }
+
+  async #plugin(offer: Offer): Promise<LoadedPlugin | null> {
+    if (offer.plugin === null) {
+      if (offer.vfCount > 0) throw new MigrationRefusedError('plugin', 'a guest with a VF comes with no plugin to restore it');
+      return null;
+    }
+    const { name, version } = offer.plugin;
+    const plugin = await this.#o.catalog.find(name);
+    if (plugin === null) throw new MigrationRefusedError('plugin', `plugin ${name} is not on this host (srvm plugins lists)`);
+    if (plugin.definition.version !== version) {
+      throw new MigrationRefusedError(
+        'plugin',
+        `plugin ${name} is version ${plugin.definition.version} here and ${version} at the source`,
+      );
+    }
+    return plugin;
+  }
+
+  async #build(
+    offer: Offer,
+    memory: WebAssembly.Memory,
+    load: ImageLoad,
+    plugin: LoadedPlugin | null,
+  ): Promise<DestinationVm> {
+    const { vmm, vfs } = this.#o;
+    const vm = await VirtualMachine.create({
+      name: vmm.name,
+      image: await load(),
+      memory,
+      incoming: true,
+      vfs: await vmm.openVfs(vfs.slice(0, offer.vfCount)),
+    });
+    vmm.adopt(vm);
+    const device = deviceOf(vm, plugin, offer.plugin?.options ?? {});
+    return {
+      memory,
+      ramBytes: offer.ramBytes,
+      device,
+      restoreVmState: async (state) => vm.restoreVmState(decodeState(state)),
+      resume: async () => vm.resume(),
+      destroy: async () => {
+        await device?.stop();
+        vmm.disown(vm);
+        await vm.destroy();
+      },
+    };
+  }
+}
+
+/** All VFs of a VM as one device. */
+export function deviceOf(
+  vm: VirtualMachine,
+  plugin: LoadedPlugin | null,
+  options: Readonly<Record<string, string>>,
+  onNote?: (text: string) => void,
+): DeviceMigrator | null {
+  if (plugin === null || vm.vfs.length === 0) return null;
+  const migrators = vm.vfs.map((device) =>
+    createDeviceMigrator({ plugin, options, device, ...(onNote === undefined ? {} : { onNote }) }),
+  );
+  return migrators.length === 1 ? migrators[0]! : new DeviceGroup(migrators);
+}
+
+function decodeState(bytes: Uint8Array): unknown {
+  try {
+    return decode(bytes);
+  } catch (cause) {
+    throw new StreamFormatError(`the vCPU's state is no CBOR: ${(cause as Error).message}`);
+  }
+}

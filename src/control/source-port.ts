@@ -1,0 +1,45 @@
+/** A running VirtualMachine as the migration engine's source wants it. */
+import { encode } from 'cbor-x';
+import type { VirtualMachine } from '../hypervisor/vm.js';
+import { SharedDirtyMap } from '../machine/dirty-map.js';
+import type { GroundTruth, SourceVm } from '../migration/ports.js';
+
+/** The card whose VFs are passed through; both ends must have the same. */
+export const NIC_MODEL = 'intel-82599-vf';
+
+export function sourcePort(vm: VirtualMachine, retire: (outcome: 'postmigrate' | 'outcome-unknown') => void): SourceVm {
+  const dirtyLog = vm.openDirtyLog();
+  return {
+    memory: vm.memory,
+    ramBytes: vm.layout.ramBytes,
+    offer: {
+      vmName: vm.name,
+      imageName: vm.image.name,
+      imageKey: vm.image.key,
+      ramBytes: vm.layout.ramBytes,
+      nicModel: vm.vfs.length > 0 ? NIC_MODEL : null,
+      vfCount: vm.vfs.length,
+      machine: new Uint8Array(0),
+    },
+    get isRunning() {
+      return vm.state.kind === 'running';
+    },
+    pause: () => vm.pause(),
+    resume: async () => vm.resume(),
+    useBuild: (build) => vm.setDirtyLogging(build === 'logging'),
+    harvestCpuDirty: (into) => dirtyLog.harvest(into),
+    setThrottle: (percent) => vm.setThrottle(percent),
+    saveVmState: async () => encode(vm.saveVmState()),
+    groundTruth: groundTruthOf(vm),
+    retire,
+  };
+}
+
+/** What the IOMMU recorded, of all VFs together; null without any. */
+function groundTruthOf(vm: VirtualMachine): GroundTruth | null {
+  const maps = vm.groundTruth.map((truth) => new SharedDirtyMap(truth, 0, vm.layout.ramPages));
+  if (maps.length === 0) return null;
+  return {
+    drain: (into) => maps.reduce((pages, map) => pages + map.harvest(into), 0),
+  };
+}

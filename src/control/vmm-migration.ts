@@ -1,0 +1,215 @@
+/**
+ * The migrations of one VMM process: at most one at a time, out of it or into it.
+ *
+ *   idle --start--> outgoing --> idle (the VM stays: failed, cancelled) | retired (it is elsewhere, or may be)
+ *   idle --listen--> incoming --> idle (the VM is here)                   retired --listen--> incoming
+ */
+import { realClock } from '../hardware/clock.js';
+import { formatAddress, parseAddress } from '../migration/channel.js';
+import { DestinationMigration, type DestinationPhase, type DestinationResult } from '../migration/destination.js';
+import { LocalDestinationStream } from '../migration/destination-stream.js';
+import { DEFAULT_PARAMETERS, type MigrationParameters, withParameters } from '../migration/parameters.js';
+import { listenChannel, openChannel } from '../migration/open-channel.js';
+import { timerClock } from '../migration/ports.js';
+import type { MigrationReport } from '../migration/report.js';
+import { SourceMigration } from '../migration/source.js';
+import { LocalSourceStream, STREAM_COUNTERS } from '../migration/source-stream.js';
+import type { MigrationInfo } from '../migration/stats.js';
+import { resolveOptions } from '../plugin/loader.js';
+import { deviceOf, IncomingHost } from './incoming-host.js';
+import { PluginCatalog } from './plugin-catalog.js';
+import type { JsonObject } from './qmp-protocol.js';
+import { sourcePort } from './source-port.js';
+import { type VfRequest, type Vmm, VmmError } from './vmm.js';
+
+export interface MigrateRequest {
+  readonly uri: string;
+  /** Folder or package; null: the guest has no VF, or the default plugin is used. */
+  readonly plugin: string | null;
+  readonly pluginOptions: Readonly<Record<string, string>>;
+}
+
+export interface IncomingStatus {
+  readonly status: DestinationPhase | 'none';
+  /** Where a source can connect. */
+  readonly address: string | null;
+  readonly error: string | null;
+  readonly result: JsonObject | null;
+}
+
+const DEFAULT_PLUGIN = 'plugins/srvm';
+const SILENCE_LIMIT_MS = 10_000;
+
+type Activity =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'outgoing'; readonly migration: SourceMigration; readonly done: Promise<void> }
+  | { readonly kind: 'incoming'; readonly migration: DestinationMigration; readonly done: Promise<void> };
+
+export class VmmMigrations {
+  readonly #vmm: Vmm;
+  readonly #catalog: PluginCatalog;
+  #activity: Activity = { kind: 'idle' };
+  #parameters: MigrationParameters = DEFAULT_PARAMETERS;
+  #lastInfo: MigrationInfo = { status: 'none' };
+  #lastReport: MigrationReport | null = null;
+  #incoming: IncomingStatus = { status: 'none', address: null, error: null, result: null };
+  #retiredAs: 'postmigrate' | 'outcome-unknown' | null = null;
+
+  /** @param plugins further plugins that a source may ask for, by folder or package. */
+  constructor(vmm: Vmm, plugins: readonly string[]) {
+    this.#vmm = vmm;
+    this.#catalog = new PluginCatalog(plugins);
+  }
+
+  get parameters(): MigrationParameters {
+    return this.#parameters;
+  }
+
+  get lastReport(): MigrationReport | null {
+    return this.#lastReport;
+  }
+
+  /** Why the VM that was here never runs here again; null while it may. */
+  get retiredAs(): 'postmigrate' | 'outcome-unknown' | null {
+    return this.#retiredAs;
+  }
+
+  incoming(): IncomingStatus {
+    return this.#incoming;
+  }
+
+  info(): MigrationInfo {
+    return this.#activity.kind === 'outgoing' ? this.#activity.migration.info() : this.#lastInfo;
+  }
+
+  setParameters(changes: JsonObject): void {
+    this.#parameters = withParameters(this.#parameters, changes);
+    if (this.#activity.kind === 'outgoing') this.#activity.migration.setParameters(changes);
+  }
+
+  refuseWhileMoving(what: string): void {
+    if (this.#activity.kind === 'idle') return;
+    throw new VmmError(`'${what}' is not possible while a migration is ${this.#activity.kind}; cancel it first`);
+  }
+
+  /** Begins to move the VM away. Returns when it has begun; events and query-migrate tell the rest. */
+  async start(request: MigrateRequest): Promise<void> {
+    this.refuseWhileMoving('migrate');
+    if (this.#retiredAs !== null) throw new VmmError(`the VM is ${this.#retiredAs}: there is nothing here to migrate`);
+    const vmm = this.#vmm;
+    const vm = vmm.requireVm();
+    if (vm.state.kind !== 'running' && vm.state.kind !== 'paused') {
+      throw new VmmError(`VM '${vm.name}' is ${vm.state.kind}; only a running or paused VM can be migrated`);
+    }
+    const address = parseAddress(request.uri);
+    const plugin = vm.vfs.length === 0 ? null : await PluginCatalog.load(request.plugin ?? DEFAULT_PLUGIN);
+    const options = plugin === null ? {} : resolveOptions(plugin.definition, request.pluginOptions);
+    const port = sourcePort(vm, (outcome) => this.#retire(outcome));
+    const map = new Uint8Array(new SharedArrayBuffer(vm.layout.ramPages));
+    const counters = new Float64Array(new SharedArrayBuffer(STREAM_COUNTERS * 8));
+    const clock = timerClock(realClock);
+    const stream = new LocalSourceStream({
+      open: () => openChannel(address),
+      memory: vm.memory,
+      ramBytes: vm.layout.ramBytes,
+      map,
+      counters,
+      clock,
+      backed: null,
+    });
+    const migration = new SourceMigration({
+      vm: port,
+      device: deviceOf(vm, plugin, options),
+      stream,
+      map,
+      counters,
+      clock,
+      parameters: this.#parameters,
+      oneWay: address.kind === 'file',
+      onPhase: (phase) => {
+        vmm.emit('MIGRATION', { status: migration.info().status, 'x-srvm-phase': phase.phase });
+        if (phase.phase === 'pre-copy') vmm.emit('MIGRATION_PASS', { pass: phase.round });
+      },
+      onRound: (round) => vmm.emit('X_SRVM_ROUND', { ...round }),
+    });
+    const done = migration.run().then((report) => this.#ended(migration, report));
+    this.#activity = { kind: 'outgoing', migration, done };
+  }
+
+  cancel(): void {
+    if (this.#activity.kind === 'idle') return;
+    if (!this.#activity.migration.cancel()) {
+      throw new VmmError('the migration can no longer be cancelled: the destination owns the VM');
+    }
+  }
+
+  /** Waits for a VM to arrive; returns the address once a source can connect. */
+  async listen(uri: string, vfs: readonly VfRequest[], maxRamBytes: number): Promise<string> {
+    this.refuseWhileMoving('migrate-incoming');
+    const vmm = this.#vmm;
+    if (this.#retiredAs !== null) {
+      await vmm.dropVm();
+      this.#retiredAs = null;
+    }
+    if (vmm.vm !== null) throw new VmmError(`VMM '${vmm.name}' has a VM already`);
+    // cards are opened now: their links are up when the guest arrives
+    await vmm.openVfs(vfs);
+    const clock = timerClock(realClock);
+    const address = parseAddress(uri);
+    const migration = new DestinationMigration({
+      host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, maxRamBytes }),
+      stream: new LocalDestinationStream({
+        listen: () => listenChannel(address),
+        clock,
+        oneWay: address.kind === 'file',
+        silenceLimitMs: SILENCE_LIMIT_MS,
+      }),
+      clock,
+      onPhase: (phase) => this.#setIncoming({ status: phase }),
+    });
+    const bound = await migration.listen();
+    this.#incoming = { status: 'listening', address: bound, error: null, result: null };
+    const done = migration.run().then(
+      (result) => this.#arrived(result),
+      (error: Error) => {
+        process.stderr.write(`srvm: incoming migration on ${formatAddress(address)} failed: ${error.message}\n`);
+        this.#setIncoming({ status: 'failed', error: error.message });
+        this.#activity = { kind: 'idle' };
+      },
+    );
+    this.#activity = { kind: 'incoming', migration, done };
+    return bound;
+  }
+
+  /** Ends whatever is under way. */
+  async close(): Promise<void> {
+    if (this.#activity.kind === 'idle') return;
+    const { migration, done } = this.#activity;
+    migration.cancel();
+    await done;
+  }
+
+  async #ended(migration: SourceMigration, report: MigrationReport): Promise<void> {
+    this.#lastInfo = migration.info();
+    this.#lastReport = report;
+    this.#activity = { kind: 'idle' };
+    // the memory of a VM that is elsewhere for sure is given back
+    if (this.#retiredAs === 'postmigrate') await this.#vmm.dropVm();
+    this.#vmm.emit('X_SRVM_MIGRATION_REPORT', { outcome: report.outcome, ...(report.error ? { error: report.error } : {}) });
+  }
+
+  #arrived(result: DestinationResult): void {
+    const { vm: _vm, offer: _offer, ...facts } = result;
+    this.#setIncoming({ status: 'running', result: facts as unknown as JsonObject });
+    this.#activity = { kind: 'idle' };
+  }
+
+  #setIncoming(change: Partial<IncomingStatus>): void {
+    this.#incoming = { ...this.#incoming, ...change };
+    if (change.status) this.#vmm.emit('MIGRATION', { status: change.status === 'running' ? 'completed' : 'active', 'x-srvm-phase': change.status });
+  }
+
+  #retire(outcome: 'postmigrate' | 'outcome-unknown'): void {
+    this.#retiredAs = outcome;
+  }
+}

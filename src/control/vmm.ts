@@ -1,0 +1,155 @@
+/**
+ * One VMM process: the NICs it has opened, the VM it runs, and what people may ask about them. Migration is in
+ * vmm-migration.ts, the QMP names in commands.ts.
+ */
+import { statSync } from 'node:fs';
+import { Nic } from '../hypervisor/nic.js';
+import { VirtualMachine, type VmEvent } from '../hypervisor/vm.js';
+import type { JsonObject } from './qmp-protocol.js';
+import type { ImageManifest } from './images.js';
+import { imageCacheDir } from './package-root.js';
+
+/** A VF as the user asked for it. */
+export interface VfRequest {
+  readonly mac?: string;
+  readonly wire?: string;
+  /** Records the wire's frames in this pcapng file. */
+  readonly pcap?: string;
+  readonly vlan?: number;
+  readonly maxTxRateMbps?: number;
+  readonly trust: boolean;
+}
+
+export interface VmmOptions {
+  readonly name: string;
+  /** 10 000 by default; 0 = unlimited. */
+  readonly linkSpeedMbps?: number;
+  readonly emit: (event: string, data?: JsonObject) => void;
+  /** A line of the guest's console. */
+  readonly onConsole?: (line: string) => void;
+}
+
+/** A VMM asked for what it does not have: no VM yet, or not in this state. */
+export class VmmError extends Error {
+  override readonly name = 'VmmError';
+}
+
+export class Vmm {
+  readonly name: string;
+  readonly emit: VmmOptions['emit'];
+  readonly #options: VmmOptions;
+  /** By wire: VFs with the same wire are VFs of one card. */
+  readonly #nics = new Map<string, Nic>();
+  #vm: VirtualMachine | null = null;
+  readonly startedAtMs = Date.now();
+
+  constructor(options: VmmOptions) {
+    this.name = options.name;
+    this.emit = options.emit;
+    this.#options = options;
+  }
+
+  get vm(): VirtualMachine | null {
+    return this.#vm;
+  }
+
+  /** @throws VmmError when there is none. */
+  requireVm(): VirtualMachine {
+    if (this.#vm === null) throw new VmmError(`VMM '${this.name}' has no VM (it waits for one to arrive, or it is gone)`);
+    return this.#vm;
+  }
+
+  /** Builds a VM of this process; it does not run yet. */
+  async createVm(image: ImageManifest, ramBytes: number, commandLine: string, vfs: readonly VfRequest[]): Promise<VirtualMachine> {
+    if (!statSync(image.component, { throwIfNoEntry: false })) {
+      throw new VmmError(`image ${image.name} is not built: ${image.component} is missing; run 'npm run images'`);
+    }
+    const vm = await VirtualMachine.create({
+      name: this.name,
+      image: { path: image.component, ramBytes, cacheDir: imageCacheDir() },
+      commandLine,
+      vfs: await this.openVfs(vfs),
+      onEvent: (event) => this.#onVmEvent(event),
+    });
+    this.#vm = vm;
+    return vm;
+  }
+
+  /** The VM that a migration has built here. */
+  adopt(vm: VirtualMachine): void {
+    this.#vm = vm;
+    vm.subscribe((event) => this.#onVmEvent(event));
+  }
+
+  /** The migration that built it failed. */
+  disown(vm: VirtualMachine): void {
+    if (this.#vm === vm) this.#vm = null;
+  }
+
+  /** Ends the VM; the process and its cards stay. */
+  async dropVm(): Promise<void> {
+    const vm = this.#vm;
+    this.#vm = null;
+    await vm?.destroy();
+  }
+
+  /** Opens the NICs that these VFs need. */
+  async openVfs(requests: readonly VfRequest[]): Promise<{ nic: Nic; assignment: object }[]> {
+    const opened = [];
+    for (const { mac, wire = 'null', pcap, vlan, maxTxRateMbps, trust } of requests) {
+      const spec = pcap === undefined ? wire : `pcap:${pcap},${wire}`;
+      opened.push({
+        nic: await this.#nic(spec),
+        assignment: { mac, portVlan: vlan, maxTxRateMbps, trusted: trust },
+      });
+    }
+    return opened;
+  }
+
+  get nics(): ReadonlyMap<string, Nic> {
+    return this.#nics;
+  }
+
+  /** Ends everything this process holds. */
+  async close(): Promise<void> {
+    await this.#vm?.destroy();
+    for (const nic of this.#nics.values()) await nic.close();
+    this.#nics.clear();
+  }
+
+  async #nic(spec: string): Promise<Nic> {
+    const known = this.#nics.get(spec);
+    if (known) return known;
+    const { linkSpeedMbps } = this.#options;
+    const nic = await Nic.open({
+      wire: spec,
+      ...(linkSpeedMbps === undefined ? {} : { linkSpeedMbps }),
+      onFailure: (error) => process.stderr.write(`srvm: ${error.message}\n`),
+    });
+    this.#nics.set(spec, nic);
+    return nic;
+  }
+
+  #onVmEvent(event: VmEvent): void {
+    if (event.kind === 'console') {
+      this.#options.onConsole?.(event.line);
+      return;
+    }
+    switch (event.state.kind) {
+      case 'paused':
+        this.emit('STOP');
+        return;
+      case 'running':
+        this.emit('RESUME');
+        return;
+      case 'halted':
+        this.emit('SHUTDOWN', { guest: true, reason: 'guest-shutdown' });
+        return;
+      case 'trapped':
+        process.stderr.write(`srvm: guest '${this.name}' trapped: ${event.state.report.message}\n`);
+        this.emit('X_SRVM_TRAP', { message: event.state.report.message, stack: [...event.state.report.stack] });
+        return;
+      default:
+    }
+  }
+}
