@@ -2,7 +2,7 @@
  * The guest's accesses to a VF's BAR0, in the vCPU's thread, as the BAR map has them. The protocol against a mapping that
  * changes meanwhile is in bar-map.ts. A direct access costs two atomic stores and two loads on top of the device's own work.
  */
-import { BAR0_PAGES, BAR_WORD, MODE } from './bar-map.js';
+import { BAR_WORD, BAR0_PAGES, MODE } from './bar-map.js';
 import type { GuestVfBar } from './guest-vf-bar.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
 

@@ -54,7 +54,9 @@ const LOOK_AGAIN_MS = 5;
 /** A mapping that could not be changed because the guest's access did not end. */
 export class BarMapStuckError extends Error {
   constructor(page: number) {
-    super(`page ${page} of BAR0: the guest's access did not end within ${HOLD_LIMIT_MS} ms, its thread may be dead`);
+    super(
+      `page ${page} of BAR0: the guest's access did not end within ${HOLD_LIMIT_MS} ms, its thread may be dead`,
+    );
     this.name = 'BarMapStuckError';
   }
 }
@@ -166,6 +168,8 @@ export class BarMap {
 
 function checkPage(page: number): void {
   if (!Number.isInteger(page) || page < 0 || page >= BAR0_PAGES) {
-    throw new RangeError(`page ${page} of BAR0: it has pages 0 to ${BAR0_PAGES - 1} of ${1 << PAGE_SHIFT} bytes`);
+    throw new RangeError(
+      `page ${page} of BAR0: it has pages 0 to ${BAR0_PAGES - 1} of ${1 << PAGE_SHIFT} bytes`,
+    );
   }
 }

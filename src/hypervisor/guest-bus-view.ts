@@ -12,7 +12,7 @@ import { ConfigSpace } from '../hardware/pci/config-space.js';
 import type { GuestBus } from '../machine/guest-bus.js';
 import { BarAccess } from './bar-access.js';
 import { GuestVfBar } from './guest-vf-bar.js';
-import { type InterruptRoute, InterruptRemap } from './interrupt-remap.js';
+import { InterruptRemap, type InterruptRoute } from './interrupt-remap.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
 
 /** What a vCPU's thread needs of one passed-through VF. Structured-cloneable. */

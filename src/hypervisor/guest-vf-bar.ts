@@ -63,7 +63,7 @@ export class GuestVfBar {
     const now = this.statistics();
     const octets = (lowWord: number, wanted: number, is: number): void => {
       const offset = (((wanted - is) % TWO_36) + TWO_36) % TWO_36;
-      Atomics.store(words, base + lowWord, offset % TWO_32 | 0);
+      Atomics.store(words, base + lowWord, (offset % TWO_32) | 0);
       Atomics.store(words, base + lowWord + 1, Math.floor(offset / TWO_32));
     };
     Atomics.store(words, base + OFFSET.gprc, (values.goodPacketsReceived - now.goodPacketsReceived) | 0);

@@ -8,12 +8,12 @@
  * A guest is not trusted: a message is 16 words of anything. Until it has sent RESET everything else is refused.
  */
 import {
-  rssKeyOffset,
+  MAILBOX_WORDS,
   retaOffset,
+  rssKeyOffset,
   vflrecOffset,
   vflreOffset,
 } from '../hardware/nic/offsets.js';
-import { MAILBOX_WORDS } from '../hardware/nic/offsets.js';
 import { QUEUES_PER_POOL } from '../hardware/nic/shared.js';
 import { isStationMac, macHigh, macLow, macOfWords, ZERO_MAC } from './mac.js';
 import type { PfDriver } from './pf-driver.js';

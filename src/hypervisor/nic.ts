@@ -35,7 +35,7 @@ export interface NicOptions {
   /** Longest frame with CRC; 1518 when left out, up to 9728 for a jumbo port. */
   readonly maxFrameBytes?: number;
   readonly clock?: Clock;
-  /** The worker died: its VFs are dead with it. */
+  /** The worker died, and its VFs with it; or the PF driver failed at something. */
   readonly onFailure?: (error: NicError) => void;
   readonly onLink?: (up: boolean) => void;
 }
@@ -101,7 +101,9 @@ export class Nic {
     const linkSpeedMbps = options.linkSpeedMbps ?? DEFAULT_SPEED_MBPS;
     const maxFrameBytes = options.maxFrameBytes ?? STANDARD_FRAME_BYTES;
     if (!(maxFrameBytes >= STANDARD_FRAME_BYTES && maxFrameBytes <= MAX_FRAME_BYTES)) {
-      throw new NicError(`frames of ${maxFrameBytes} bytes: a port's longest is ${STANDARD_FRAME_BYTES} to ${MAX_FRAME_BYTES}`);
+      throw new NicError(
+        `frames of ${maxFrameBytes} bytes: a port's longest is ${STANDARD_FRAME_BYTES} to ${MAX_FRAME_BYTES}`,
+      );
     }
     this.#options = options;
     this.clock = options.clock ?? realClock;
@@ -119,14 +121,20 @@ export class Nic {
       msiAddress: MSI_ADDRESS,
     });
     this.mailboxes = new MailboxService(this.driver);
-    this.#interrupts = new PfInterrupts(this.driver, this.mailboxes, (up) => options.onLink?.(up));
+    this.#interrupts = new PfInterrupts(this.driver, this.mailboxes, {
+      onLink: (up) => options.onLink?.(up),
+      onFault: (cause) =>
+        options.onFailure?.(new NicError(`the PF driver failed: ${cause.message}`, { cause })),
+    });
     this.#msi.map(this.hostRoute);
     this.#announcer = new PfAnnouncer(bar);
     this.driver.bringUp();
     const data: NicWorkerData = { nic: this.handle, wire: options.wire, routes: [this.hostRoute] };
     this.#worker = new Worker(new URL('./nic-core.js', import.meta.url), { workerData: data, name: 'nic' });
     this.#worker.on('message', (reply: NicReply) => this.#receive(reply));
-    this.#worker.on('error', (cause) => this.#fail(new NicError(`the NIC's worker died: ${cause.message}`, { cause })));
+    this.#worker.on('error', (cause) =>
+      this.#fail(new NicError(`the NIC's worker died: ${cause.message}`, { cause })),
+    );
     this.#exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#fail(new NicError("the NIC's worker ended"));
@@ -137,7 +145,10 @@ export class Nic {
 
   /** Where the PF's own messages go: every thread that accesses a VF of this card needs it. */
   get hostRoute(): InterruptRoute {
-    return { requester: requesterOf(PF_FUNCTION), target: { kind: 'host', words: this.#interrupts.words, index: 0 } };
+    return {
+      requester: requesterOf(PF_FUNCTION),
+      target: { kind: 'host', words: this.#interrupts.words, index: 0 },
+    };
   }
 
   get linkUp(): boolean {
@@ -249,7 +260,13 @@ export class Nic {
     await new Promise<NicReply>((resolve, reject) => {
       this.#ready = { resolve, reject };
     });
-    await this.#ask((id) => ({ kind: 'attach', id, pool: PF_POOL, domain: this.#announcer.domain, route: null }));
+    await this.#ask((id) => ({
+      kind: 'attach',
+      id,
+      pool: PF_POOL,
+      domain: this.#announcer.domain,
+      route: null,
+    }));
     this.#announcer.bringUp();
     this.#interrupts.start();
   }

@@ -81,4 +81,5 @@ export function openPassthrough(handle: PassthroughHandle, clock: Clock = realCl
 }
 
 /** The same under the name that the plugin host's core looks for. */
-export const openCoreDevice = (handle: unknown): PassthroughView => openPassthrough(handle as PassthroughHandle);
+export const openCoreDevice = (handle: unknown): PassthroughView =>
+  openPassthrough(handle as PassthroughHandle);

@@ -7,6 +7,7 @@ import type { Clock } from '../hardware/clock.js';
 import { createDomainHandle } from '../hardware/iommu/domain.js';
 import { DOMAIN_WORD, type DomainHandle } from '../hardware/iommu/handle.js';
 import { VF } from '../hardware/nic/offsets.js';
+import { requesterOf } from '../hardware/pci/offsets.js';
 import { PAGE_BYTES } from '../hardware/units.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import { type MemoryLayout, SCRATCH_BYTES } from '../machine/layout.js';
@@ -24,7 +25,6 @@ import {
 } from './passthrough-core.js';
 import { openPfWindow, type RegisterWindow } from './pf-window.js';
 import { exportVfPolicy, importVfPolicy, type VfPolicy } from './vf-policy.js';
-import { requesterOf } from '../hardware/pci/offsets.js';
 
 /** The module that opens a PassedThroughVf's `handle` in another thread: it exports openPassthrough and openCoreDevice. */
 export const PASSTHROUGH_OPENER = new URL('./passthrough-core.js', import.meta.url);

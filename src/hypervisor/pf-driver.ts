@@ -11,8 +11,15 @@ import { PF_POOL, QUEUES_PER_POOL } from '../hardware/nic/shared.js';
 import type { ConfigSpace } from '../hardware/pci/config-space.js';
 import { COMMAND_MASTER, COMMAND_MEMORY, MSIX_ENABLE, PCI } from '../hardware/pci/offsets.js';
 import { parseMac, ZERO_MAC } from './mac.js';
-import { PfFilters } from './pf-filters.js';
-import { API, type LinkPolicy, newVfRecord, STANDARD_FRAME_BYTES, type VfRecord, XCAST } from './vf-record.js';
+import { FilterTableFullError, PfFilters } from './pf-filters.js';
+import {
+  API,
+  type LinkPolicy,
+  newVfRecord,
+  STANDARD_FRAME_BYTES,
+  type VfRecord,
+  XCAST,
+} from './vf-record.js';
 
 export interface PfDriverOptions {
   readonly vfCount: number;
@@ -88,10 +95,7 @@ export class PfDriver {
 
   #bringUpSwitch(): void {
     // no pool of the host's takes what nobody asked for: the host has no stack on this card
-    this.#write(
-      at.VT_CTL,
-      1 | (PF_POOL << 7) | at.VT_CTL_NO_DEFAULT_POOL | at.VT_CTL_REPLICATION,
-    );
+    this.#write(at.VT_CTL, 1 | (PF_POOL << 7) | at.VT_CTL_NO_DEFAULT_POOL | at.VT_CTL_REPLICATION);
     this.#write(at.FCTRL, at.FCTRL_BAM);
     this.#write(at.VLNCTRL, at.VLNCTRL_VFE);
     this.#write(at.PFDTXGSWC, at.PFDTXGSWC_LOOPBACK);
@@ -122,11 +126,9 @@ export class PfDriver {
     record.xcastMode = XCAST.multi;
     record.maxFrameBytes = STANDARD_FRAME_BYTES;
     record.frameRefused = false;
-    this.clearVlans(record);
+    this.#keepOnlyVlan(record, record.portVlan);
     this.setMulticast(record, []);
     this.clearMacvlans(record);
-    this.filters.setVlan(record.portVlan, vf, true);
-    record.vlans.add(record.portVlan);
     this.#applyPortVlan(record);
     this.#applySpoofCheck(record);
     this.#applyRate(record);
@@ -176,9 +178,10 @@ export class PfDriver {
     else record.vlans.delete(vid);
   }
 
-  clearVlans(record: VfRecord): void {
-    for (const vid of record.vlans) this.filters.setVlan(vid, record.vf, false);
-    record.vlans.clear();
+  /** Its entry is never given up meanwhile: another guest may have taken all that are free. */
+  #keepOnlyVlan(record: VfRecord, kept: number): void {
+    if (!record.vlans.has(kept)) this.setVlan(record, kept, true);
+    for (const vid of [...record.vlans]) if (vid !== kept) this.setVlan(record, vid, false);
   }
 
   setMulticast(record: VfRecord, hashes: readonly number[]): void {
@@ -186,7 +189,11 @@ export class PfDriver {
     this.filters.setMulticast(record.vf, hashes);
   }
 
+  /** @throws FilterTableFullError while every VF can still have one address */
   addMacvlan(record: VfRecord, mac: string): void {
+    const room = at.RAR_COUNT - 1 - this.vfs.length;
+    const taken = this.vfs.reduce((sum, each) => sum + each.macvlans.length, 0);
+    if (taken >= room) throw new FilterTableFullError('further addresses', room);
     this.filters.addAddress(mac, record.vf);
     record.macvlans = [...record.macvlans, mac];
   }
@@ -199,7 +206,9 @@ export class PfDriver {
   /** False: longer than this port's frames, or than the VF's API version can have. */
   setMaxFrame(record: VfRecord, bytes: number): boolean {
     const jumboPort = this.maxFrameBytes > STANDARD_FRAME_BYTES;
-    const fits = jumboPort ? record.apiVersion >= API.v11 && bytes <= this.maxFrameBytes : bytes <= STANDARD_FRAME_BYTES;
+    const fits = jumboPort
+      ? record.apiVersion >= API.v11 && bytes <= this.maxFrameBytes
+      : bytes <= STANDARD_FRAME_BYTES;
     record.frameRefused = !fits;
     if (fits) record.maxFrameBytes = bytes;
     this.setDma(record, record.clearToSend);
@@ -255,10 +264,9 @@ export class PfDriver {
       throw new RangeError(`VLAN priority ${priority}: it is 0 to 7`);
     }
     const record = this.vf(vf);
-    this.clearVlans(record);
+    this.#keepOnlyVlan(record, vid);
     record.portVlan = vid;
     record.portPriority = priority;
-    this.setVlan(record, vid, true);
     this.#applyPortVlan(record);
     this.applyModes(record);
   }
@@ -274,7 +282,9 @@ export class PfDriver {
   /** @param mbps 0 = unlimited */
   setMaxTxRate(vf: number, mbps: number): void {
     if (!(mbps >= 0 && mbps <= this.#options.linkSpeedMbps)) {
-      throw new RangeError(`a rate limit of ${mbps} Mb/s: 0 (none) to ${this.#options.linkSpeedMbps} can be had`);
+      throw new RangeError(
+        `a rate limit of ${mbps} Mb/s: 0 (none) to ${this.#options.linkSpeedMbps} can be had`,
+      );
     }
     const record = this.vf(vf);
     record.maxTxRateMbps = mbps;
@@ -284,7 +294,12 @@ export class PfDriver {
   /** Back to an unassigned VF. */
   forget(vf: number): void {
     const record = this.vf(vf);
-    Object.assign(record, { ...newVfRecord(vf), vlans: record.vlans, macvlans: record.macvlans, mac: record.mac });
+    Object.assign(record, {
+      ...newVfRecord(vf),
+      vlans: record.vlans,
+      macvlans: record.macvlans,
+      mac: record.mac,
+    });
     this.setMac(record, ZERO_MAC);
     this.applyReset(record);
   }
@@ -308,7 +323,8 @@ export class PfDriver {
   #applyRate(record: VfRecord): void {
     const rate = record.maxTxRateMbps;
     // 14.14 fixed point: link speed / rate
-    const factor = rate === 0 ? 0 : Math.min(0x0fff_ffff, Math.floor((this.#options.linkSpeedMbps * 0x4000) / rate));
+    const factor =
+      rate === 0 ? 0 : Math.min(0x0fff_ffff, Math.floor((this.#options.linkSpeedMbps * 0x4000) / rate));
     for (let q = 0; q < QUEUES_PER_POOL; q++) {
       this.#write(at.RTTDQSEL, at.queueOf(record.vf, q));
       this.#write(at.RTTBCNRC, rate === 0 ? 0 : factor | at.RTTBCNRC_ENABLE);
@@ -326,4 +342,3 @@ export class PfDriver {
     this.bar.write32(0, offset, value);
   }
 }
-

@@ -11,21 +11,27 @@ import type { PfDriver } from './pf-driver.js';
 /** How soon to look again at a mailbox whose VF holds the buffer. */
 const BUSY_RETRY_MS = 1;
 
+export interface PfListener {
+  onLink(up: boolean): void;
+  /** The PF driver failed at what it was asked; it goes on. */
+  onFault(error: Error): void;
+}
+
 export class PfInterrupts {
   /** SharedArrayBuffer of the host word, index 0: the target of the PF's interrupt route. */
   readonly words = new SharedArrayBuffer(8);
   readonly #host = new Int32Array(this.words);
   readonly #driver: PfDriver;
   readonly #mailboxes: MailboxService;
-  readonly #onLink: (up: boolean) => void;
+  readonly #listener: PfListener;
   #linkUp = false;
   #stopped = false;
   #retry: NodeJS.Timeout | null = null;
 
-  constructor(driver: PfDriver, mailboxes: MailboxService, onLink: (up: boolean) => void) {
+  constructor(driver: PfDriver, mailboxes: MailboxService, listener: PfListener) {
     this.#driver = driver;
     this.#mailboxes = mailboxes;
-    this.#onLink = onLink;
+    this.#listener = listener;
   }
 
   start(): void {
@@ -48,16 +54,25 @@ export class PfInterrupts {
     if (busy && this.#retry === null && !this.#stopped) {
       this.#retry = setTimeout(() => {
         this.#retry = null;
-        this.handle();
+        this.#handleSafely();
       }, BUSY_RETRY_MS);
       this.#retry.unref();
+    }
+  }
+
+  /** A fault of the PF driver's must not end the process that the guests live in. */
+  #handleSafely(): void {
+    try {
+      this.handle();
+    } catch (error) {
+      this.#listener.onFault(error as Error);
     }
   }
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const seen = Atomics.load(this.#host, 0);
-      this.handle();
+      this.#handleSafely();
       const wait = Atomics.waitAsync(this.#host, 0, seen);
       if (wait.async) await wait.value;
     }
@@ -68,6 +83,6 @@ export class PfInterrupts {
     if (up === this.#linkUp) return;
     this.#linkUp = up;
     this.#mailboxes.pingAll();
-    this.#onLink(up);
+    this.#listener.onLink(up);
   }
 }

@@ -3,8 +3,14 @@
  *
  *   receive:  PFU -> words -> ACK           send:  PFU -> forget this VF's REQ and ACK -> words -> STS
  */
-import { MAILBOX_WORDS, mailboxMemoryOffset, pfMailboxOffset, pfMbicrOffset } from '../hardware/nic/offsets.js';
+
 import { PFMAILBOX } from '../hardware/nic/mailbox.js';
+import {
+  MAILBOX_WORDS,
+  mailboxMemoryOffset,
+  pfMailboxOffset,
+  pfMbicrOffset,
+} from '../hardware/nic/offsets.js';
 import type { PfBar } from '../hardware/nic/pf-bar.js';
 
 /** Tries at the buffer: a VF in its own critical section lets go within a few accesses. */
@@ -37,8 +43,7 @@ export class PfMailbox {
   receive(vf: number): Uint32Array | null {
     if (!this.#lock(vf)) return null;
     const message = new Uint32Array(MAILBOX_WORDS);
-    for (let i = 0; i < MAILBOX_WORDS; i++)
-      message[i] = this.#bar.read32(0, mailboxMemoryOffset(vf) + 4 * i);
+    for (let i = 0; i < MAILBOX_WORDS; i++) message[i] = this.#bar.read32(0, mailboxMemoryOffset(vf) + 4 * i);
     this.#bar.write32(0, pfMailboxOffset(vf), PFMAILBOX.ACK);
     return message;
   }

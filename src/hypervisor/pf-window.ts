@@ -8,7 +8,9 @@ import { VF_WINDOW } from '../hardware/nic/registers.js';
 /** A register that is not this VF's. */
 export class ForeignRegisterError extends Error {
   constructor(vf: number, offset: number) {
-    super(`PF register 0x${offset.toString(16)} is not one of VF ${vf}'s: only what the VF's own BAR shows can be had`);
+    super(
+      `PF register 0x${offset.toString(16)} is not one of VF ${vf}'s: only what the VF's own BAR shows can be had`,
+    );
     this.name = 'ForeignRegisterError';
   }
 }

@@ -2,9 +2,9 @@
  * Entry of a vCPU's worker: puts the guest's bus together and runs the guest. Its thread blocks in the guest; the main
  * thread talks to it through the control page.
  */
-import { parentPort, type MessagePort, workerData } from 'node:worker_threads';
-import { realClock } from '../hardware/clock.js';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { LoadedImage } from '../guest/loaded-image.js';
+import { realClock } from '../hardware/clock.js';
 import { layoutFor } from '../machine/layout.js';
 import { controlWords } from '../machine/memory.js';
 import { runVcpu } from '../machine/vcpu.js';

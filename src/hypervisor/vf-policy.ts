@@ -5,8 +5,9 @@
  * spoof checking, port VLAN, link policy and rate limit are this host's and stay. An address that the source had fixed is
  * fixed here too. What does not fit the policy here is refused before anything is changed.
  */
-import { pfMailboxOffset } from '../hardware/nic/offsets.js';
+
 import { PFMAILBOX, VFMAILBOX } from '../hardware/nic/mailbox.js';
+import { pfMailboxOffset } from '../hardware/nic/offsets.js';
 import { isStationMac, ZERO_MAC } from './mac.js';
 import type { PfDriver } from './pf-driver.js';
 import { API, API_SPOKEN, MAX_MULTICAST_HASHES, type VfRecord, XCAST } from './vf-record.js';
@@ -98,19 +99,25 @@ export function importVfPolicy(driver: PfDriver, vf: number, value: unknown, win
 }
 
 function restoreFlags(driver: PfDriver, vf: number, mailbox: VfPolicy['mailbox']): void {
-  const flags =
-    (mailbox.messageWaits ? PFMAILBOX.STS : 0) | (mailbox.acknowledged ? PFMAILBOX.ACK : 0);
+  const flags = (mailbox.messageWaits ? PFMAILBOX.STS : 0) | (mailbox.acknowledged ? PFMAILBOX.ACK : 0);
   if (flags !== 0) driver.bar.write32(0, pfMailboxOffset(vf), flags);
 }
 
 function checkGranted(driver: PfDriver, record: VfRecord, policy: VfPolicy): void {
   if (record.macFixed && record.mac !== policy.mac) {
-    throw new VfPolicyError(`VF ${record.vf} has the fixed address ${record.mac} here, the guest has ${policy.mac}`);
+    throw new VfPolicyError(
+      `VF ${record.vf} has the fixed address ${record.mac} here, the guest has ${policy.mac}`,
+    );
   }
-  const other = driver.vfs.find((each) => each !== record && each.mac === policy.mac && policy.mac !== ZERO_MAC);
-  if (other !== undefined) throw new VfPolicyError(`VF ${other.vf} of this card has the address ${policy.mac} already`);
+  const other = driver.vfs.find(
+    (each) => each !== record && each.mac === policy.mac && policy.mac !== ZERO_MAC,
+  );
+  if (other !== undefined)
+    throw new VfPolicyError(`VF ${other.vf} of this card has the address ${policy.mac} already`);
   if (policy.xcastMode > XCAST.multi && !record.trusted) {
-    throw new VfPolicyError(`the guest receives frames of others, and VF ${record.vf} is not trusted here: set it trusted`);
+    throw new VfPolicyError(
+      `the guest receives frames of others, and VF ${record.vf} is not trusted here: set it trusted`,
+    );
   }
   if (policy.maxFrameBytes > driver.maxFrameBytes) {
     throw new VfPolicyError(
@@ -118,7 +125,9 @@ function checkGranted(driver: PfDriver, record: VfRecord, policy: VfPolicy): voi
     );
   }
   if (record.portVlan !== 0 && policy.vlans.some((vid) => vid !== record.portVlan && vid !== 0)) {
-    throw new VfPolicyError(`the guest has VLANs of its own, and VF ${record.vf} is bound to VLAN ${record.portVlan} here`);
+    throw new VfPolicyError(
+      `the guest has VLANs of its own, and VF ${record.vf} is bound to VLAN ${record.portVlan} here`,
+    );
   }
   if (policy.clearToSend && record.link === 'disable') {
     throw new VfPolicyError(`the link of VF ${record.vf} is disabled here`);
@@ -133,7 +142,8 @@ export function decodeVfPolicy(value: unknown): VfPolicy {
     throw new VfPolicyError(`it is of version ${version}, this host reads version ${VF_POLICY_VERSION}`);
   }
   const apiVersion = integer(fields, 'apiVersion', API.v14);
-  if (!API_SPOKEN.includes(apiVersion)) throw new VfPolicyError(`apiVersion ${apiVersion} is not spoken here`);
+  if (!API_SPOKEN.includes(apiVersion))
+    throw new VfPolicyError(`apiVersion ${apiVersion} is not spoken here`);
   const mailbox = recordOf(fields['mailbox'], 'mailbox');
   return {
     version,

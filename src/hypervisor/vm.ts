@@ -136,7 +136,8 @@ export class VirtualMachine {
   async #build(options: VmOptions): Promise<void> {
     const memory = this.memory;
     const requested = options.vfs ?? [];
-    if (requested.length > MAX_VM_VFS) throw new VmError(`${requested.length} VFs: a VM has at most ${MAX_VM_VFS}`);
+    if (requested.length > MAX_VM_VFS)
+      throw new VmError(`${requested.length} VFs: a VM has at most ${MAX_VM_VFS}`);
     if (options.incoming !== true) {
       writeBootState(memory, this.image, options.commandLine ?? '', this.clock.nowNs());
     }
@@ -354,10 +355,12 @@ export class VirtualMachine {
         if (from === 'paused') this.#enter({ kind: 'running', atNs: phase.atNs });
         return;
       case 'halted':
-        if (mayFollow(from, 'halted')) this.#enter({ kind: 'halted', exitCode: phase.exitCode, atNs: phase.atNs });
+        if (mayFollow(from, 'halted'))
+          this.#enter({ kind: 'halted', exitCode: phase.exitCode, atNs: phase.atNs });
         return;
       case 'trapped':
-        if (mayFollow(from, 'trapped')) this.#enter({ kind: 'trapped', report: phase.report, atNs: phase.atNs });
+        if (mayFollow(from, 'trapped'))
+          this.#enter({ kind: 'trapped', report: phase.report, atNs: phase.atNs });
     }
   }
 
@@ -375,4 +378,5 @@ export class VirtualMachine {
 }
 
 /** The memory is a shared one; the library's type knows only the other kind. */
-const bufferOf = (memory: WebAssembly.Memory): SharedArrayBuffer => memory.buffer as unknown as SharedArrayBuffer;
+const bufferOf = (memory: WebAssembly.Memory): SharedArrayBuffer =>
+  memory.buffer as unknown as SharedArrayBuffer;

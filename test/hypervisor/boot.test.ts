@@ -1,9 +1,9 @@
 /** A guest boots, finds its VF, and answers on the network; the VM's whole lifecycle, in one process. */
 import { readdirSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { VirtualMachine } from '../../src/hypervisor/vm.js';
 import type { VmState } from '../../src/hypervisor/vm-state.js';
 import { VmStateError } from '../../src/hypervisor/vm-state.js';
-import { VirtualMachine } from '../../src/hypervisor/vm.js';
 import { type Cabled, cabledNic, echoImage, echoUntil, networkUp } from './lab.js';
 
 const MAC = '52:54:00:00:00:01';

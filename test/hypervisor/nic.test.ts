@@ -1,0 +1,89 @@
+/** The card on the main thread: its worker's sleep, its VFs' assignment, announcements. */
+import { readdirSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CONTROL, REGION } from '../../src/hardware/nic/shared.js';
+import { Nic, NicError } from '../../src/hypervisor/nic.js';
+import { type Cabled, cabledNic, until } from './lab.js';
+
+const MAC = '52:54:00:00:00:01';
+const asleep = (nic: Nic): boolean =>
+  Atomics.load(nic.shared.words, REGION.control + CONTROL.engineAsleep) === 1;
+
+describe('a card', () => {
+  let cabled: Cabled | null = null;
+  afterEach(async () => {
+    await cabled?.close();
+    cabled = null;
+  });
+
+  it('sleeps when nothing happens, and stays asleep', async () => {
+    cabled = await cabledNic();
+    const { nic } = cabled;
+    await until('sleep', () => asleep(nic));
+    const before = await nic.stats();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until('sleep', () => asleep(nic));
+    const after = await nic.stats();
+    expect(after.busySteps).toBe(before.busySteps);
+    // it went back to sleep after the question, and perhaps looked up once more
+    expect(after.sleeps - before.sleeps).toBeLessThanOrEqual(3);
+  });
+
+  it('announces the addresses of a VF on the wire, tagged where it has VLANs', async () => {
+    cabled = await cabledNic();
+    const { nic, wire } = cabled;
+    const vf = nic.allocateVf({ mac: MAC });
+    const record = nic.driver.vf(vf);
+    nic.driver.setVlan(record, 9, true);
+    expect(nic.announce(vf)).toBe(true);
+    const frames: string[] = [];
+    const take = (bytes: Uint8Array, offset: number, length: number): boolean => {
+      frames.push(Buffer.from(bytes.subarray(offset, offset + length)).toString('hex'));
+      return true;
+    };
+    await until('two frames', () => {
+      wire.receive(take, 10);
+      return frames.length === 2;
+    });
+    expect(frames[0]).toMatch(/^f{12}52540000000180350001080006040003525400000001/);
+    expect(frames[1]).toMatch(/^f{12}525400000001810000098035/);
+  });
+
+  it('announces more addresses than its ring holds, given time', async () => {
+    cabled = await cabledNic();
+    const { nic } = cabled;
+    const vf = nic.allocateVf({ mac: MAC });
+    for (let i = 0; i < 200; i++) {
+      await until('room in the ring', () => nic.announce(vf));
+    }
+  });
+
+  it('tells of a link that goes down', async () => {
+    const links: boolean[] = [];
+    cabled = await cabledNic({ onLink: (up) => links.push(up) });
+    await cabled.wire.close();
+    await until('link down', () => links.length === 2);
+    expect(links).toEqual([true, false]);
+    expect(cabled.nic.linkUp).toBe(false);
+  });
+
+  it('gives out its VFs, and no more', async () => {
+    cabled = await cabledNic({ vfCount: 2 });
+    const { nic } = cabled;
+    expect([nic.allocateVf({ mac: MAC }), nic.allocateVf()]).toEqual([0, 1]);
+    expect(() => nic.allocateVf()).toThrow(NicError);
+    expect(nic.driver.vf(0)).toMatchObject({ mac: MAC, macFixed: true });
+    expect(nic.driver.vf(1).macFixed).toBe(false);
+    await nic.release(0);
+    expect(nic.driver.vf(0).mac).toBe('00:00:00:00:00:00');
+    expect(nic.allocateVf({ incoming: true })).toBe(0);
+    expect(nic.driver.vf(0).mac).toBe('00:00:00:00:00:00');
+  });
+
+  it('says why it cannot be opened, and leaves nothing', async () => {
+    const threads = readdirSync('/proc/self/task').length;
+    await expect(Nic.open({ wire: 'carrier-pigeon:1' })).rejects.toThrow('carrier-pigeon');
+    await expect(Nic.open({ wire: 'null', maxFrameBytes: 100 })).rejects.toThrow(NicError);
+    expect(readdirSync('/proc/self/task').length).toBe(threads);
+  });
+});
