@@ -18,6 +18,12 @@ import { decodeRound, type VerifyVerdict } from './stream/records.js';
 import { StateAssembler } from './stream/state-assembler.js';
 import { PageVerifier } from './verify.js';
 
+/** What arrived. */
+export interface ReceivedTraffic {
+  readonly dataPages: number;
+  readonly zeroPages: number;
+}
+
 /** What the engine needs of the destination's end, in whichever thread it lives. */
 export interface DestinationStream {
   /** Listens, or opens the file. Resolves with the address as bound. */
@@ -30,7 +36,9 @@ export interface DestinationStream {
   /** What comparing found, after `end`. */
   verdict(): Promise<VerifyVerdict>;
   /** What was received so far. */
-  traffic(): Promise<{ readonly dataPages: number; readonly zeroPages: number }>;
+  traffic(): Promise<ReceivedTraffic>;
+  /** Nanoseconds of CPU that its core took; absent where it has no core of its own. */
+  readonly cpuNs?: number | null;
   close(): Promise<void>;
 }
 
@@ -145,7 +153,7 @@ export class LocalDestinationStream implements DestinationStream, ByteSink {
     return this.#verifier?.verdict() ?? { pagesCompared: 0, pagesDiffering: 0, differing: [] };
   }
 
-  async traffic(): Promise<{ dataPages: number; zeroPages: number }> {
+  async traffic(): Promise<ReceivedTraffic> {
     return { dataPages: this.#receiver?.dataPages ?? 0, zeroPages: this.#receiver?.zeroPages ?? 0 };
   }
 

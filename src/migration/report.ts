@@ -71,6 +71,8 @@ export interface MigrationReport {
   readonly phases: readonly { readonly phase: PhaseName; readonly atMs: number }[];
   readonly rounds: readonly RoundReport[];
   readonly bytes: number;
+  /** CPU that copying and sending took on its own core; null where it had none. */
+  readonly senderCpuNs: number | null;
   readonly tracker: TrackerReport | null;
   readonly verdict: VerifyVerdict | null;
   readonly dmaCoverage: DmaCoverage | null;

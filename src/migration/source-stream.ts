@@ -45,6 +45,8 @@ export interface SourceStream {
   nextFrame(): Promise<ReceivedFrame>;
   /** Bytes a second; 0: no cap. */
   setBandwidth(bytesPerSecond: number): void;
+  /** Nanoseconds of CPU that its core took; absent where it has no core of its own. */
+  readonly cpuNs?: number | null;
   /** Lets go of the link at once or after what was sent. Idempotent; a round under way ends with an error. */
   close(): Promise<void>;
 }

@@ -49,7 +49,8 @@ export interface SourceMigrationOptions {
   readonly vm: SourceVm;
   /** Null for a VM without a passed-through device. */
   readonly device: DeviceMigrator | null;
-  readonly stream: SourceStream;
+  /** Makes the stream: called when the migration begins. */
+  readonly stream: () => SourceStream;
   /** What the stream sends next, one byte per page; shared with it. */
   readonly map: Uint8Array;
   /** The stream's counters; shared with it. */
@@ -73,6 +74,7 @@ export class SourceMigration {
   readonly #steps: Interruptible;
   readonly #timeline: SourceTimeline;
   readonly #dirty: DirtyRounds;
+  #madeStream: SourceStream | null = null;
   #parameters: MigrationParameters;
   #wasRunning = false;
   #trackerReport: TrackerReport | null = null;
@@ -107,7 +109,7 @@ export class SourceMigration {
   /** migrate-set-parameters while it runs: new limits count from the next decision on. */
   setParameters(changes: Readonly<Record<string, unknown>>): void {
     this.#parameters = withParameters(this.#parameters, changes);
-    if (this.#phases.now.phase === 'pre-copy') this.#o.stream.setBandwidth(this.#parameters['max-bandwidth']);
+    if (this.#phases.now.phase === 'pre-copy') this.#stream.setBandwidth(this.#parameters['max-bandwidth']);
   }
 
   /** Ends it, the guest going on here. Returns false when it is too late: committed or over. */
@@ -139,7 +141,8 @@ export class SourceMigration {
   }
 
   async #reserve(): Promise<void> {
-    const { stream, vm, device, oneWay } = this.#o;
+    const stream = this.#stream;
+    const { vm, device, oneWay } = this.#o;
     this.#phases.to({ phase: 'reservation' });
     await this.#step('connecting', () => stream.connect());
     const offer: Offer = {
@@ -158,7 +161,8 @@ export class SourceMigration {
   }
 
   async #preCopy(): Promise<void> {
-    const { vm, device, stream } = this.#o;
+    const { vm, device } = this.#o;
+    const stream = this.#stream;
     this.#wasRunning = vm.isRunning;
     this.#phases.to({ phase: 'pre-copy', round: 1 });
     stream.setBandwidth(this.#parameters['max-bandwidth']);
@@ -212,7 +216,8 @@ export class SourceMigration {
   }
 
   async #sendRound(round: number, due: Harvest): Promise<{ bytes: number }> {
-    const { stream, oneWay } = this.#o;
+    const stream = this.#stream;
+    const { oneWay } = this.#o;
     this.#timeline.beginRound(round, due);
     // no limit of its own: how long a round takes is the link's affair; that the link is alive is the stream's
     const traffic = await this.#steps.run('sending pages', ROUND_LIMIT_MS, () =>
@@ -229,7 +234,8 @@ export class SourceMigration {
   }
 
   async #stopAndCopy(): Promise<void> {
-    const { vm, device, stream } = this.#o;
+    const { vm, device } = this.#o;
+    const stream = this.#stream;
     this.#phases.to({ phase: 'stop-and-copy' });
     stream.setBandwidth(0);
     const { timed, parts } = this.#timeline;
@@ -276,7 +282,8 @@ export class SourceMigration {
   }
 
   async #handOver(round: number, vmState: Uint8Array, deviceState: Uint8Array): Promise<void> {
-    const { stream, device, oneWay } = this.#o;
+    const stream = this.#stream;
+    const { device, oneWay } = this.#o;
     await this.#step('sending the vCPU state', () => stream.sendState(FRAME.vmState, vmState));
     if (device)
       await this.#step('sending the device state', () => stream.sendState(FRAME.deviceState, deviceState));
@@ -313,13 +320,14 @@ export class SourceMigration {
   /** The VM is the destination's; what is left here is let go of. Failures here are notes: nothing can be undone. */
   async #letGo(): Promise<void> {
     await this.#stopDevice();
-    await this.#quietly('closing the stream', () => this.#o.stream.close());
+    await this.#quietly('closing the stream', () => this.#stream.close());
     this.#timeline.end();
     this.#phases.to({ phase: 'done' });
   }
 
   async #end(error: Error): Promise<void> {
-    const { vm, stream } = this.#o;
+    const { vm } = this.#o;
+    const stream = this.#stream;
     if (this.#phases.isCommitted) {
       await this.#endCommitted(error);
       return;
@@ -345,7 +353,8 @@ export class SourceMigration {
   }
 
   async #endCommitted(error: Error): Promise<void> {
-    const { vm, stream } = this.#o;
+    const { vm } = this.#o;
+    const stream = this.#stream;
     const unknown = this.#phases.now.phase === 'commitment';
     if (unknown) vm.retire('outcome-unknown');
     await this.#stopDevice();
@@ -376,7 +385,7 @@ export class SourceMigration {
   /** A broken link may have carried its reason: the other side's abort, sent before it closed. */
   async #explain(error: Error): Promise<Error> {
     if (!(error instanceof ChannelError)) return error;
-    const { stream } = this.#o;
+    const stream = this.#stream;
     try {
       for (;;) {
         const frame = await new Interruptible(this.#o.clock).run('the last word', LAST_WORD_MS, () =>
@@ -390,19 +399,25 @@ export class SourceMigration {
     }
   }
 
+  /** Made when it is first needed: a migration that waits in a queue costs no core. */
+  get #stream(): SourceStream {
+    this.#madeStream ??= this.#o.stream();
+    return this.#madeStream;
+  }
+
   #step<T>(what: string, action: () => Promise<T>): Promise<T> {
     return this.#steps.run(what, this.#parameters['x-srvm-step-timeout'], action);
   }
 
   #send(type: FrameType, record: object): Promise<void> {
     return this.#step(`sending ${frameName(type)}`, () =>
-      this.#o.stream.sendRecord(type, encodeRecord(record)),
+      this.#stream.sendRecord(type, encodeRecord(record)),
     );
   }
 
   async #expect(type: FrameType): Promise<ReceivedFrame> {
     const frame = await this.#step(`waiting for the destination's "${frameName(type)}"`, () =>
-      this.#o.stream.nextFrame(),
+      this.#stream.nextFrame(),
     );
     if (frame.type === type) return frame;
     if (frame.type === FRAME.refuse) {
@@ -437,6 +452,7 @@ export class SourceMigration {
       recovery: failed?.recovery ?? null,
       ...this.#timeline.summary(),
       bytes: this.#o.counters[STREAM_COUNTER.bytes]!,
+      senderCpuNs: this.#madeStream?.cpuNs ?? null,
       tracker: this.#trackerReport,
       dmaCoverage: this.#timeline.downtimeStarted ? this.#dirty.coverage() : null,
     };

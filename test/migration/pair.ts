@@ -55,7 +55,7 @@ export async function createPair(options: PairOptions = {}) {
   const source = new SourceMigration({
     vm,
     device,
-    stream,
+    stream: () => stream,
     map,
     counters,
     clock,

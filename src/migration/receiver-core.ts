@@ -1,0 +1,30 @@
+/**
+ * The receiver core: a worker that listens, puts pages straight into the guest's shared memory, and hands the rest to the
+ * engine. It is only the loop round LocalDestinationStream.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { realClock } from '../hardware/clock.js';
+import { parseAddress } from './channel.js';
+import { serveCalls } from './core-calls.js';
+import { LocalDestinationStream } from './destination-stream.js';
+import { listenChannel } from './open-channel.js';
+import { timerClock } from './ports.js';
+
+export interface ReceiverCoreData {
+  readonly listen: string;
+  readonly silenceLimitMs: number;
+}
+
+const data = workerData as ReceiverCoreData;
+const address = parseAddress(data.listen);
+
+serveCalls(
+  parentPort!,
+  new LocalDestinationStream({
+    listen: () => listenChannel(address),
+    clock: timerClock(realClock),
+    oneWay: address.kind === 'file',
+    silenceLimitMs: data.silenceLimitMs,
+  }),
+  ['listen', 'nextFrame', 'attach', 'sendRecord', 'verdict', 'traffic', 'close'],
+);
