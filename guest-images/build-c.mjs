@@ -1,13 +1,9 @@
-// Builds a guest image that is written in C: one clang run per source, one link, then the component of wit/guest.wit.
-// The compiler is itself a WebAssembly program from npm, so that no system compiler is needed.
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { componentEmbed, componentNew } from '@bytecodealliance/jco-transpile/wasm-tools';
+// Compiles a guest image that is written in C to its core module: one clang run per source, one link. The compiler is
+// itself a WebAssembly program from npm, so that no system compiler is needed.
+import { readdir, readFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
 import { runLLVM } from '@yowasp/clang';
 
-const WIT_FILE = join(dirname(fileURLToPath(import.meta.url)), 'wit/guest.wit');
-const WORLD = 'guest';
 const COMPILE = [
   '--target=wasm32-unknown-unknown',
   '-std=c17',
@@ -54,15 +50,4 @@ export async function compileC(folder) {
   }
   const linked = await runTool(['wasm-ld', ...LINK, ...Object.keys(objects), '-o', 'core.wasm'], objects);
   return linked['core.wasm'];
-}
-
-/** Compiles a folder's C sources and writes the component; returns both sizes in bytes. */
-export async function buildCImage(folder, outFile) {
-  const core = await compileC(folder);
-  const witSource = await readFile(WIT_FILE, 'utf8');
-  const embedded = await componentEmbed({ binary: core, witSource, world: WORLD, stringEncoding: 'utf8' });
-  const component = await componentNew(embedded, []);
-  await mkdir(dirname(outFile), { recursive: true });
-  await writeFile(outFile, component);
-  return { coreBytes: core.length, componentBytes: component.length };
 }
