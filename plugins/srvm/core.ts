@@ -14,10 +14,13 @@ import { TxWatch } from './tx-watch.js';
 
 export type TrackingMode = 'scan' | 'shadow-doorbell';
 
+/** Scanning goes wrong when it comes too late; the doorbell only makes the device wait. */
+const LOOKS_PER_SLACK = { scan: 3, shadow: 2 } as const;
+
 class SrvmCore implements Core {
   readonly #view: CoreView;
   readonly #tx: TxWatch;
-  readonly #pacing = new Pacing();
+  #pacing = new Pacing(LOOKS_PER_SLACK.scan);
   #scan: ScanCore | null = null;
   #relay: ShadowRelay | null = null;
   #frozenSeen = false;
@@ -38,7 +41,7 @@ class SrvmCore implements Core {
     const work = this.#relay === null ? this.#lookAround() : this.#relay.turn(frozen);
     const sent = frozen && !this.#frozenSeen ? this.#freeze() : this.#tx.look();
     const source = this.#relay ?? this.#scan!;
-    this.#pacing.looked(this.#view.clock.nowNs(), source.consumed, source.posted, source.running);
+    this.#pacing.looked(this.#view.clock.nowNs(), source.consumed, source.slackSlots);
     return work + sent;
   }
 
@@ -91,6 +94,7 @@ class SrvmCore implements Core {
   #takeOver(): void {
     this.#relay = new ShadowRelay(this.#view);
     this.#relay.takeOver();
+    this.#pacing = new Pacing(LOOKS_PER_SLACK.shadow);
     Atomics.store(this.#view.shared, TRACKING_WORD, TRACKING.shadow);
   }
 

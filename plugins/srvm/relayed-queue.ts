@@ -81,11 +81,6 @@ export class RelayedQueue {
     return this.#state === 'starting' || this.#state === 'stopping';
   }
 
-  /** Slots that the device can still consume. */
-  get posted(): number {
-    return this.#sane() ? this.table.distance(this.#head, this.#tail) : 0;
-  }
-
   /** The guest is held out of the page: it shows what the device has. */
   copyRegisters(): void {
     this.adopt();

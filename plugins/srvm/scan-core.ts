@@ -22,9 +22,10 @@ export type LookResult = 'followed' | 'lapped';
 export class ScanCore {
   readonly #laps: LapDetector;
   readonly #queues: readonly ScannedQueue[];
-  /** Descriptors found consumed by the last look, and slots that the device still has. */
+  /** Descriptors found consumed by the last look. */
   consumed = 0;
-  posted = 0;
+  /** Slots that can be consumed without lapping the core, in the running queue that has least. */
+  slackSlots = Number.POSITIVE_INFINITY;
 
   constructor(view: CoreView) {
     this.#laps = new LapDetector(view);
@@ -33,10 +34,6 @@ export class ScanCore {
 
   get descriptors(): number {
     return this.#queues.reduce((sum, queue) => sum + queue.table.descriptors, 0);
-  }
-
-  get running(): boolean {
-    return this.#queues.some((queue) => queue.running);
   }
 
   /** Reads the rings as they are now. `lapped`: they move too fast to be read whole. */
@@ -67,7 +64,7 @@ export class ScanCore {
     const least = laps.least();
     laps.endLook();
     this.consumed = first.passed + second.passed;
-    this.posted = Math.min(
+    this.slackSlots = Math.min(
       first.running ? first.known : Number.POSITIVE_INFINITY,
       second.running ? second.known : Number.POSITIVE_INFINITY,
     );

@@ -46,10 +46,6 @@ export class ShadowRelay {
     return this.#first.table.descriptors + this.#second.table.descriptors;
   }
 
-  get running(): boolean {
-    return this.#first.running || this.#second.running;
-  }
-
   /** Ring programmings that were carried to the device. */
   get programmings(): number {
     return this.#first.programmings + this.#second.programmings;
@@ -59,11 +55,11 @@ export class ShadowRelay {
     return this.#first.resets + this.#second.resets;
   }
 
-  /** Slots that the device can still consume before the next turn, in the running queue that has least. */
-  get posted(): number {
+  /** Slots of the smallest running ring: what driver and device have between them while the core looks away. */
+  get slackSlots(): number {
     return Math.min(
-      this.#first.running ? this.#first.posted : Number.POSITIVE_INFINITY,
-      this.#second.running ? this.#second.posted : Number.POSITIVE_INFINITY,
+      this.#first.running ? this.#first.table.slots : Number.POSITIVE_INFINITY,
+      this.#second.running ? this.#second.table.slots : Number.POSITIVE_INFINITY,
     );
   }
 

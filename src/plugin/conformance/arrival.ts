@@ -2,16 +2,20 @@
 import type { PluginDefinition } from '../definition.js';
 import { PluginMigrator } from '../host.js';
 import { resolveOptions } from '../loader.js';
-import { TEST_MAC, TestHost } from './test-host.js';
-import type { MigrationRig } from './rig.js';
 import { testFrame } from './mini-driver.js';
+import type { MigrationRig } from './rig.js';
+import { TEST_MAC, TestHost } from './test-host.js';
 
 export class Arrival {
   readonly host = new TestHost({ incoming: true });
   readonly rig: MigrationRig;
   readonly migrator: PluginMigrator;
 
-  constructor(rig: MigrationRig, definition: PluginDefinition, options: Readonly<Record<string, string>> = {}) {
+  constructor(
+    rig: MigrationRig,
+    definition: PluginDefinition,
+    options: Readonly<Record<string, string>> = {},
+  ) {
     this.rig = rig;
     this.migrator = new PluginMigrator({
       definition,

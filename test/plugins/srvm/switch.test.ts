@@ -1,11 +1,11 @@
 /** The switch: a device's state moves to another card with no help from the driver, or goes on where it was. */
 import { afterEach, describe, expect, it } from 'vitest';
+import srvm from '../../../plugins/srvm/plugin.js';
 import { Arrival } from '../../../src/plugin/conformance/arrival.js';
 import { guestFrame } from '../../../src/plugin/conformance/mini-driver.js';
 import { MigrationRig } from '../../../src/plugin/conformance/rig.js';
 import { TEST_MAC } from '../../../src/plugin/conformance/test-host.js';
 import { REG } from '../../../src/plugin/vf82599/registers.js';
-import srvm from '../../../plugins/srvm/plugin.js';
 
 const closing: { close(): void }[] = [];
 afterEach(() => {
