@@ -4,16 +4,11 @@
  *   idle --start--> outgoing --> idle (the VM stays: failed, cancelled) | retired (it is elsewhere, or may be)
  *   idle --listen--> incoming --> idle (the VM is here)                   retired --listen--> incoming
  */
-import { realClock } from '../hardware/clock.js';
-import { formatAddress, parseAddress } from '../migration/channel.js';
-import { DestinationMigration, type DestinationPhase, type DestinationResult } from '../migration/destination.js';
-import { LocalDestinationStream } from '../migration/destination-stream.js';
+import { createDestinationMigration, createSourceMigration } from '../migration/create.js';
+import type { DestinationMigration, DestinationPhase, DestinationResult } from '../migration/destination.js';
 import { DEFAULT_PARAMETERS, type MigrationParameters, withParameters } from '../migration/parameters.js';
-import { listenChannel, openChannel } from '../migration/open-channel.js';
-import { timerClock } from '../migration/ports.js';
 import type { MigrationReport } from '../migration/report.js';
-import { SourceMigration } from '../migration/source.js';
-import { LocalSourceStream, STREAM_COUNTERS } from '../migration/source-stream.js';
+import type { SourceMigration } from '../migration/source.js';
 import type { MigrationInfo } from '../migration/stats.js';
 import { resolveOptions } from '../plugin/loader.js';
 import { deviceOf, IncomingHost } from './incoming-host.js';
@@ -101,31 +96,14 @@ export class VmmMigrations {
     if (vm.state.kind !== 'running' && vm.state.kind !== 'paused') {
       throw new VmmError(`VM '${vm.name}' is ${vm.state.kind}; only a running or paused VM can be migrated`);
     }
-    const address = parseAddress(request.uri);
     const plugin = vm.vfs.length === 0 ? null : await PluginCatalog.load(request.plugin ?? DEFAULT_PLUGIN);
     const options = plugin === null ? {} : resolveOptions(plugin.definition, request.pluginOptions);
     const port = sourcePort(vm, (outcome) => this.#retire(outcome));
-    const map = new Uint8Array(new SharedArrayBuffer(vm.layout.ramPages));
-    const counters = new Float64Array(new SharedArrayBuffer(STREAM_COUNTERS * 8));
-    const clock = timerClock(realClock);
-    const stream = new LocalSourceStream({
-      open: () => openChannel(address),
-      memory: vm.memory,
-      ramBytes: vm.layout.ramBytes,
-      map,
-      counters,
-      clock,
-      backed: null,
-    });
-    const migration = new SourceMigration({
+    const migration = createSourceMigration({
       vm: port,
       device: deviceOf(vm, plugin, options),
-      stream,
-      map,
-      counters,
-      clock,
+      to: request.uri,
       parameters: this.#parameters,
-      oneWay: address.kind === 'file',
       onPhase: (phase) => {
         vmm.emit('MIGRATION', { status: migration.info().status, 'x-srvm-phase': phase.phase });
         if (phase.phase === 'pre-copy') vmm.emit('MIGRATION_PASS', { pass: phase.round });
@@ -154,17 +132,10 @@ export class VmmMigrations {
     if (vmm.vm !== null) throw new VmmError(`VMM '${vmm.name}' has a VM already`);
     // cards are opened now: their links are up when the guest arrives
     await vmm.openVfs(vfs);
-    const clock = timerClock(realClock);
-    const address = parseAddress(uri);
-    const migration = new DestinationMigration({
+    const migration = createDestinationMigration({
       host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, maxRamBytes }),
-      stream: new LocalDestinationStream({
-        listen: () => listenChannel(address),
-        clock,
-        oneWay: address.kind === 'file',
-        silenceLimitMs: SILENCE_LIMIT_MS,
-      }),
-      clock,
+      listen: uri,
+      silenceLimitMs: SILENCE_LIMIT_MS,
       onPhase: (phase) => this.#setIncoming({ status: phase }),
     });
     const bound = await migration.listen();
@@ -172,7 +143,7 @@ export class VmmMigrations {
     const done = migration.run().then(
       (result) => this.#arrived(result),
       (error: Error) => {
-        process.stderr.write(`srvm: incoming migration on ${formatAddress(address)} failed: ${error.message}\n`);
+        process.stderr.write(`srvm: incoming migration on ${uri} failed: ${error.message}\n`);
         this.#setIncoming({ status: 'failed', error: error.message });
         this.#activity = { kind: 'idle' };
       },
