@@ -20,6 +20,8 @@ export interface DriverHabits {
   readonly tail: 'past' | 'last';
   /** SRRCTL's descriptor type: 1 one buffer, 5 header split always. */
   readonly descriptorType: 1 | 5;
+  /** First byte of the rings: a driver that is loaded again may put them elsewhere. */
+  readonly ringsAt: number;
 }
 
 export const STOCK_HABITS: DriverHabits = {
@@ -31,19 +33,22 @@ export const STOCK_HABITS: DriverHabits = {
   batch: 16,
   tail: 'past',
   descriptorType: 1,
+  ringsAt: 0x10_0000,
 };
 
-const RINGS = 0x10_0000;
 const RING_STRIDE = 0x1_0000;
 const TX_RINGS = 0x18_0000;
 const HEADERS = 0x20_0000;
 const TX_BUFFERS = 0x30_0000;
 const BUFFERS = 0x40_0000;
 const HEADER_BYTES = 128;
+const DONE = 1;
+const END_OF_PACKET = 2;
+const ETHERNET_PAYLOAD = 14;
+const IP_PAYLOAD = 34;
 
 /** Where the driver stands: what its code would hold in registers and on its heap. Survives a migration by itself. */
 interface QueueState {
-  ring: number;
   toClean: number;
   toUse: number;
   txToUse: number;
@@ -52,7 +57,7 @@ interface QueueState {
 }
 
 export class MiniDriver {
-  readonly habits: DriverHabits;
+  habits: DriverHabits;
   readonly queues: QueueState[];
   host: TestHost;
   /** Frames received whole, and those whose bytes were not what the peer sent. */
@@ -62,12 +67,14 @@ export class MiniDriver {
   /** Pages the driver's own stores dirtied: what a vCPU's dirty log would hold. */
   readonly cpuDirty = new Set<number>();
   #nextBuffer = 0;
+  /** The frame whose descriptors are being taken. */
+  readonly #frame = new Uint8Array(16384);
+  #frameBytes = 0;
 
   constructor(host: TestHost, habits: DriverHabits = STOCK_HABITS, queueCount = 1) {
     this.host = host;
     this.habits = habits;
-    this.queues = Array.from({ length: queueCount }, (_, q) => ({
-      ring: RINGS + q * RING_STRIDE,
+    this.queues = Array.from({ length: queueCount }, () => ({
       toClean: 0,
       toUse: 0,
       txToUse: 0,
@@ -104,7 +111,7 @@ export class MiniDriver {
     this.stopRx(q);
     const queue = this.queues[q]!;
     const write = (offset: number, value: number): void => host.guestWrite(rxRegister(q, offset), value);
-    write(RX.RDBAL, queue.ring);
+    write(RX.RDBAL, this.#ringOf(q));
     write(RX.RDBAH, 0);
     write(RX.RDLEN, habits.rxSlots * DESCRIPTOR_BYTES);
     write(RX.DCA_RXCTRL, 0x200);
@@ -151,13 +158,13 @@ export class MiniDriver {
     const queue = this.queues[q]!;
     let frames = 0;
     while (frames < budget && queue.toClean !== queue.toUse) {
-      const at = (queue.ring + queue.toClean * DESCRIPTOR_BYTES) >> 2;
+      const at = (this.#ringOf(q) + queue.toClean * DESCRIPTOR_BYTES) >> 2;
       const length = host.words[at + 3]! & 0xffff;
       const status = host.words[at + 2]!;
-      if ((status & 1) === 0 && length === 0) break;
-      if ((status & 1) === 0) break;
+      if ((status & DONE) === 0) break;
       const headerBytes = habits.descriptorType === 5 ? (host.words[at]! >>> 21) & 0x3ff : 0;
-      this.#take(q, queue.toClean, headerBytes, length);
+      this.#gather(q, queue.toClean, headerBytes, length);
+      if ((status & END_OF_PACKET) !== 0) this.#take();
       // status and length of a consumed slot are cleared, so that it is not taken twice
       this.#store(at + 2, 0);
       this.#store(at + 3, 0);
@@ -196,6 +203,10 @@ export class MiniDriver {
     }
   }
 
+  #ringOf(q: number): number {
+    return this.habits.ringsAt + q * RING_STRIDE;
+  }
+
   #cleanTx(q: number): void {
     const queue = this.queues[q]!;
     queue.txToClean = this.host.guestRead(txRegister(q, TX.TDH));
@@ -217,7 +228,7 @@ export class MiniDriver {
       const slot = queue.toUse;
       const buffer = this.#bufferFor(q, slot);
       queue.slotBuffers[slot] = buffer;
-      const at = (queue.ring + slot * DESCRIPTOR_BYTES) >> 2;
+      const at = (this.#ringOf(q) + slot * DESCRIPTOR_BYTES) >> 2;
       this.#store(at, buffer);
       this.#store(at + 1, 0);
       this.#store(at + 2, habits.descriptorType === 5 ? HEADERS + (q * 4096 + slot) * HEADER_BYTES : 0);
@@ -237,19 +248,27 @@ export class MiniDriver {
     return BUFFERS + this.#nextBuffer * bytes + this.habits.skew;
   }
 
-  /** The peer writes its sequence number behind the addresses and a pattern after it. */
-  #take(q: number, slot: number, headerBytes: number, length: number): void {
-    const { host } = this;
-    const buffer = this.queues[q]!.slotBuffers[slot]!;
+  /** Adds one descriptor's bytes to the frame that is coming in. */
+  #gather(q: number, slot: number, headerBytes: number, length: number): void {
+    const { ram } = this.host;
     const header = HEADERS + (q * 4096 + slot) * HEADER_BYTES;
-    const byteAt = (i: number): number =>
-      (i < headerBytes ? host.ram[header + i] : host.ram[buffer + i - headerBytes])!;
-    const sequence = byteAt(14) | (byteAt(15) << 8) | (byteAt(16) << 16);
-    for (let i = 17; i < headerBytes + length; i++) {
-      if (byteAt(i) === ((sequence + i) & 0xff)) continue;
+    const buffer = this.queues[q]!.slotBuffers[slot]!;
+    this.#frame.set(ram.subarray(header, header + headerBytes), this.#frameBytes);
+    this.#frame.set(ram.subarray(buffer, buffer + length), this.#frameBytes + headerBytes);
+    this.#frameBytes += headerBytes + length;
+  }
+
+  /** A whole frame: the peer wrote its sequence number behind the headers, and a pattern after it. */
+  #take(): void {
+    const frame = this.#frame;
+    const from = frame[12] === 0x08 ? IP_PAYLOAD : ETHERNET_PAYLOAD;
+    const sequence = frame[from]! | (frame[from + 1]! << 8) | (frame[from + 2]! << 16);
+    for (let i = from + 3; i < this.#frameBytes; i++) {
+      if (frame[i] === ((sequence + i) & 0xff)) continue;
       this.damaged++;
       break;
     }
+    this.#frameBytes = 0;
     this.received.push(sequence);
   }
 
@@ -263,25 +282,28 @@ export class MiniDriver {
   }
 }
 
-/** A frame that MiniDriver can check. */
-export function testFrame(target: string, sequence: number, bytes: number): Uint8Array {
+/** A frame that MiniDriver can check. `flow`: an IPv4 packet of that sender, so that a card spreads flows over queues. */
+export function testFrame(target: string, sequence: number, bytes: number, flow?: number): Uint8Array {
   const frame = new Uint8Array(Math.max(60, bytes));
-  target.split(':').forEach((octet, i) => {
-    frame[i] = Number.parseInt(octet, 16);
-  });
-  frame.set(
-    [0x52, 0x54, 0, 0, 0, 0x99, 0x88, 0xb5, sequence & 0xff, (sequence >> 8) & 0xff, (sequence >> 16) & 0xff],
-    6,
-  );
-  for (let i = 17; i < frame.length; i++) frame[i] = (sequence + i) & 0xff;
+  frame.set(addressBytes(target), 0);
+  frame.set([0x52, 0x54, 0, 0, 0, 0x99, 0x88, 0xb5], 6);
+  let from = ETHERNET_PAYLOAD;
+  if (flow !== undefined) {
+    const length = frame.length - ETHERNET_PAYLOAD;
+    frame.set([0x08, 0x00, 0x45, 0, length >> 8, length & 0xff, 0, 0, 0, 0, 64, 253, 0, 0], 12);
+    frame.set([10, 0, 0, flow, 10, 0, 0, 2], 26);
+    from = IP_PAYLOAD;
+  }
+  frame.set([sequence & 0xff, (sequence >> 8) & 0xff, (sequence >> 16) & 0xff], from);
+  for (let i = from + 3; i < frame.length; i++) frame[i] = (sequence + i) & 0xff;
   return frame;
 }
 
 /** A broadcast frame from the guest. */
 export function guestFrame(source: string, bytes: number): Uint8Array {
   const frame = testFrame('ff:ff:ff:ff:ff:ff', 0, bytes);
-  source.split(':').forEach((octet, i) => {
-    frame[6 + i] = Number.parseInt(octet, 16);
-  });
+  frame.set(addressBytes(source), 6);
   return frame;
 }
+
+const addressBytes = (mac: string): number[] => mac.split(':').map((octet) => Number.parseInt(octet, 16));

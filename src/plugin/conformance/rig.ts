@@ -50,10 +50,11 @@ export class MigrationRig {
     });
   }
 
-  /** The peer sends `count` frames of `bytes`. */
-  offer(count: number, bytes: number): void {
+  /** The peer sends `count` frames of `bytes`; with `flows`, of so many senders in turn. */
+  offer(count: number, bytes: number, flows = 0): void {
     for (let i = 0; i < count; i++) {
-      const frame = testFrame(TEST_MAC, this.offered, bytes);
+      const flow = flows > 0 ? 1 + (this.offered % flows) : undefined;
+      const frame = testFrame(TEST_MAC, this.offered, bytes, flow);
       if (this.host.peer.transmit(frame, 0, frame.length)) this.offered++;
     }
     this.host.peer.flush();

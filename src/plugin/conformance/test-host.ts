@@ -31,6 +31,7 @@ import { TestClock } from './test-clock.js';
 export const TEST_RAM_BYTES = 16 * 1024 * 1024;
 export const TEST_MAC = '52:54:00:00:00:01';
 const VF = 0;
+const MAX_FRAME_BYTES = 9728;
 
 export interface TestHostOptions {
   /** No address and not admitted yet: a destination, which learns both from the state. */
@@ -72,18 +73,14 @@ export class TestHost {
     this.driver = new PfDriver(pfBar, new ConfigSpace(shared, PF_FUNCTION, msi, clock), {
       vfCount: 2,
       mac: '52:54:00:00:00:f0',
-      maxFrameBytes: 9728,
+      maxFrameBytes: MAX_FRAME_BYTES,
       linkSpeedMbps: 10_000,
       msiAddress: 0xfee0_0000,
     });
     this.driver.bringUp();
     if (!options.incoming) {
-      // what a guest's RESET, API_NEGOTIATE and SET_LPE would have brought about
-      const record = this.driver.vf(VF);
       this.driver.assignMac(VF, TEST_MAC, true);
-      record.apiVersion = API.v14;
-      this.driver.admit(record);
-      this.driver.setMaxFrame(record, 9728);
+      this.#admitVf();
     }
     const [near, far] = createCable();
     this.peer = far;
@@ -134,6 +131,14 @@ export class TestHost {
     this.#guestBar.write32(3, offset, value);
   }
 
+  /** The guest resets its VF and makes itself known to the PF again. */
+  guestReset(): void {
+    this.guestWrite(REG.VFCTRL, 1 << 26);
+    this.engine.step();
+    this.driver.applyReset(this.driver.vf(VF));
+    this.#admitVf();
+  }
+
   // --- the verifier ---------------------------------------------------------------------------------------------------
 
   /** Pages of guest RAM that DMA wrote since the last call. No plugin can reach this. */
@@ -153,6 +158,14 @@ export class TestHost {
 
   close(): void {
     this.engine.close();
+  }
+
+  /** What the guest's RESET, API_NEGOTIATE and SET_LPE messages bring about. */
+  #admitVf(): void {
+    const record = this.driver.vf(VF);
+    record.apiVersion = API.v14;
+    this.driver.admit(record);
+    this.driver.setMaxFrame(record, MAX_FRAME_BYTES);
   }
 
   /** The hypervisor's rule for shadow pages, without a second thread to wait in. */
