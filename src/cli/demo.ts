@@ -1,5 +1,236 @@
-import { Command } from 'commander';
+/**
+ * `srvm demo`: the main job, shown. Two VMM processes, one network segment, an unmodified guest under traffic, a live
+ * migration by the SRVM plugin while the traffic goes on, and a report of what was measured.
+ *
+ *   boot -> fill the store -> traffic (before) -> migrate (during) -> traffic (after) -> every value read back -> report
+ */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { realClock, seededRandom } from '../hardware/clock.js';
+import type { Chart } from '../measure/html-page.js';
+import { EchoProbe } from '../measure/load/echo-probe.js';
+import { KvClient } from '../measure/load/kv-client.js';
+import type { TimeSeriesReport } from '../measure/load/time-series.js';
+import type { MigrationReport } from '../migration/report.js';
+import { followMigration } from './follow-migration.js';
+import { Lab, LabError, sleep } from './lab.js';
+import { migrationPage } from './migration-page.js';
+import { reportRows, roundLine } from './migration-text.js';
+import { formatMs, printJson, printTable } from './output.js';
+
+interface DemoOptions {
+  readonly mode: string;
+  readonly memory: string;
+  readonly megabytes: string;
+  readonly rate: string;
+  readonly html: string;
+  readonly json: boolean;
+}
+
+const GUEST_IP = '10.0.0.2';
+const GUEST_MAC = '52:54:00:00:00:01';
+const PEER_MAC = '52:54:00:00:00:fe';
+const VALUE_BYTES = 1024;
+const STEADY_MS = 3000;
+const PATIENCE_MS = 30_000;
 
 export function demoCommand(): Command {
-  return new Command('demo');
+  return new Command('demo')
+    .description('migrate a loaded guest between two processes, live, and report what was measured')
+    .addOption(
+      new Option('--mode <mode>', "SRVM's tracker")
+        .choices(['scan', 'shadow-doorbell'])
+        .default('shadow-doorbell'),
+    )
+    .option('--memory <size>', 'guest RAM', '256M')
+    .option('--megabytes <n>', 'live data in the guest', '32')
+    .option('--rate <n>', 'store requests per second', '20000')
+    .option('--html <file>', 'where the report page goes', 'srvm-demo.html')
+    .option('--json', 'print the report as JSON', false)
+    .addHelpText('after', '\nExample:\n  srvm demo --mode scan')
+    .action(runDemo);
+}
+
+async function runDemo(options: DemoOptions): Promise<void> {
+  const say = (text: string) => process.stderr.write(`${text}\n`);
+  const lab = Lab.create();
+  try {
+    say(`two VMM processes, one switch; guest-images/kv-store with ${options.memory} of RAM`);
+    const image = [
+      'guest-images/kv-store',
+      '--memory',
+      options.memory,
+      '--append',
+      `ip=${GUEST_IP} store=${options.megabytes}M`,
+    ];
+    const source = await lab.vmm('demo-a', [
+      'run',
+      ...image,
+      '--vf',
+      `mac=${GUEST_MAC},wire=${lab.port('p0')}`,
+    ]);
+    const uri = `unix:${lab.folder}/migration.sock`;
+    const destination = await lab.vmm('demo-b', [
+      'receive',
+      '--listen',
+      'tcp:127.0.0.1:0',
+      '--vf',
+      `wire=${lab.port('p1')}`,
+    ]);
+    const { address = uri } = await destination.qmp.execute<{ address: string }>('x-srvm-query-incoming');
+
+    const peer = lab.peer(PEER_MAC, '10.0.0.1');
+    const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: 1000 });
+    const client = new KvClient({
+      peer,
+      random: seededRandom(1),
+      targetIp: GUEST_IP,
+      keys: Math.floor((Number(options.megabytes) * 0.75 * 2 ** 20) / VALUE_BYTES),
+      minValueBytes: VALUE_BYTES - 128,
+      maxValueBytes: VALUE_BYTES + 128,
+      rateHz: Number(options.rate),
+      window: 64,
+    });
+    probe.start();
+    client.start();
+    await until('the store is filled', () => client.phase === 'mixed');
+    say(
+      `the guest holds ${(client.report().storedBytes / 2 ** 20).toFixed(1)} MiB of values; traffic goes on`,
+    );
+    await sleep(STEADY_MS);
+
+    say(`migrating over ${address} with plugins/srvm, mode ${options.mode}`);
+    const report = await followMigration(
+      source.qmp,
+      {
+        uri: address,
+        plugin: 'plugins/srvm',
+        pluginOptions: { mode: options.mode },
+        parameters: { 'downtime-limit': 20, 'x-srvm-verify': true },
+      },
+      { onRound: (round) => say(roundLine(round)) },
+    );
+    await sleep(STEADY_MS);
+    client.verifyAll();
+    await until('every value is read back', () => client.phase === 'idle');
+    probe.stop();
+    finish(options, report, probe, client);
+    if (report.outcome !== 'completed')
+      throw new LabError(`the migration ${report.outcome}: ${report.error}`);
+  } finally {
+    await lab.close();
+  }
+}
+
+async function until(what: string, done: () => boolean): Promise<void> {
+  const deadlineNs = realClock.nowNs() + PATIENCE_MS * 1e6;
+  while (!done()) {
+    if (realClock.nowNs() > deadlineNs)
+      throw new LabError(`after ${PATIENCE_MS / 1000} s it is still not so that ${what}`);
+    await sleep(10);
+  }
+}
+
+function finish(options: DemoOptions, report: MigrationReport, probe: EchoProbe, client: KvClient): void {
+  const probed = probe.report();
+  const stored = client.report();
+  const series = { probe: probed.series, store: stored.series };
+  if (options.json) {
+    printJson({ migration: report, probe: probed, store: stored });
+  } else {
+    const throughput = phasesOf(report, series.store);
+    const latency = phasesOf(report, series.probe);
+    printTable(
+      ['', ''],
+      [
+        ...reportRows(report),
+        [
+          'peer: probes',
+          `${probed.sent} sent, ${probed.lost} lost, ${probed.duplicates} duplicated, ${probed.corrupt} corrupt`,
+        ],
+        ['peer: longest gap', formatMs(probed.longestGapMs)],
+        [
+          'store requests/s',
+          `before ${throughput.before.rate}, during ${throughput.during.rate}, after ${throughput.after.rate}`,
+        ],
+        [
+          'probe latency, mean',
+          `before ${latency.before.mean} us, during ${latency.during.mean} us, after ${latency.after.mean} us`,
+        ],
+        [
+          'store replies',
+          `${stored.hits} values read and compared, ${stored.corrupt} corrupt, ${stored.checksumErrors} checksum errors, ` +
+            `${stored.retransmits} requests repeated`,
+        ],
+      ],
+    );
+  }
+  const file = resolve(options.html);
+  writeFileSync(
+    file,
+    migrationPage(report, [rateChart(report, series.store), latencyChart(report, series.probe)]),
+  );
+  process.stderr.write(`the whole report as a page: ${file}\n`);
+}
+
+interface Mean {
+  readonly rate: number;
+  readonly mean: number;
+}
+
+/** Events per second and mean value before, during and after the migration. */
+function phasesOf(
+  report: MigrationReport,
+  series: TimeSeriesReport,
+): Record<'before' | 'during' | 'after', Mean> {
+  const startNs = report.startedAtNs;
+  const endNs = startNs + report.totalMs * 1e6;
+  const windowNs = STEADY_MS * 0.8 * 1e6;
+  return {
+    before: meanOf(series, startNs - windowNs, startNs),
+    during: meanOf(series, startNs, endNs),
+    after: meanOf(series, endNs, endNs + windowNs),
+  };
+}
+
+function meanOf({ startNs, bucketMs, counts, sums }: TimeSeriesReport, fromNs: number, toNs: number): Mean {
+  const bucketNs = bucketMs * 1e6;
+  const first = Math.max(0, Math.round((fromNs - startNs) / bucketNs));
+  const last = Math.max(first + 1, Math.round((toNs - startNs) / bucketNs));
+  const count = counts.slice(first, last).reduce((sum, each) => sum + each, 0);
+  const total = sums.slice(first, last).reduce((sum, each) => sum + each, 0);
+  return {
+    rate: Math.round(count / (((last - first) * bucketMs) / 1e3)),
+    mean: count === 0 ? 0 : Math.round(total / count),
+  };
+}
+
+const secondsOf = (report: MigrationReport, { startNs, bucketMs, counts }: TimeSeriesReport): number[] =>
+  counts.map((_, i) => (startNs - report.startedAtNs) / 1e9 + ((i + 0.5) * bucketMs) / 1e3);
+
+function rateChart(report: MigrationReport, series: TimeSeriesReport): Chart {
+  return {
+    title: 'Throughput at the peer: store requests answered',
+    unit: 'requests/s',
+    kind: 'line',
+    xSeconds: secondsOf(report, series),
+    lines: [{ label: 'requests/s', values: series.counts.map((count) => (count * 1e3) / series.bucketMs) }],
+  };
+}
+
+function latencyChart(report: MigrationReport, series: TimeSeriesReport): Chart {
+  return {
+    title: 'Latency at the peer: echo probes',
+    unit: 'us',
+    kind: 'line',
+    xSeconds: secondsOf(report, series),
+    lines: [
+      {
+        label: 'mean',
+        values: series.counts.map((count, i) => (count > 0 ? series.sums[i]! / count : null)),
+      },
+      { label: 'max', values: series.counts.map((count, i) => (count > 0 ? series.maxima[i]! : null)) },
+    ],
+  };
 }

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { listImages } from '../control/images.js';
-import { printJson, printTable } from './output.js';
 import { PACKAGE_ROOT } from '../control/package-root.js';
+import { printJson, printTable } from './output.js';
 
 export function imagesCommand(): Command {
   return new Command('images')

@@ -26,13 +26,19 @@ export const infoCommand = (): Command =>
       [
         ['name', reply.name],
         ['status', reply.status],
-        ['process', `${reply.pid}, up ${formatMs(reply['uptime-ms'])}, ${formatBytes(reply['rss-bytes'])} resident`],
+        [
+          'process',
+          `${reply.pid}, up ${formatMs(reply['uptime-ms'])}, ${formatBytes(reply['rss-bytes'])} resident`,
+        ],
         ...(vm === null
           ? []
           : [
               ['image', `${vm.image} (${vm.imageKey.slice(0, 12)})`],
               ['memory', formatBytes(vm.ramBytes)],
-              ['vCPU', `${vm.build} build, ${vm.vcpuCpuNs === null ? '?' : formatMs(vm.vcpuCpuNs / 1e6)} of CPU time`],
+              [
+                'vCPU',
+                `${vm.build} build, ${vm.vcpuCpuNs === null ? '?' : formatMs(vm.vcpuCpuNs / 1e6)} of CPU time`,
+              ],
               ...vm.vfs.map((vf) => [
                 `VF ${vf.vf}`,
                 `slot ${vf.slot}, ${vf.mac}, link ${vf.linkUp ? 'up' : 'down'}, ` +

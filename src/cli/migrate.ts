@@ -4,11 +4,10 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { resolveShipped } from '../control/package-root.js';
 import { followMigration } from './follow-migration.js';
+import { migrationPage } from './migration-page.js';
 import { reportRows, roundLine } from './migration-text.js';
 import { OptionError, parseSize, parseWhole } from './options.js';
 import { connectVm, printJson, printTable, repeatable } from './output.js';
-import { migrationPage } from './migration-page.js';
-
 
 interface MigrateOptions {
   readonly to: string;
@@ -35,7 +34,11 @@ export function migrateCommand(): Command {
     .option('--downtime-limit <ms>', 'how long the guest may stand still')
     .option('--max-bandwidth <bytes/s>', 'cap on the page stream, for example 500M; 0 = none')
     .option('--max-rounds <n>', 'stop the guest after so many rounds whatever is left')
-    .option('--auto-converge', 'slow the guest down when it dirties pages faster than they can be sent', false)
+    .option(
+      '--auto-converge',
+      'slow the guest down when it dirties pages faster than they can be sent',
+      false,
+    )
     .option('--verify', 'compare every page at the destination before the guest runs there', false)
     .option('--html <file>', 'write the report as an HTML page')
     .option('--json', 'print the report as JSON', false)
@@ -52,7 +55,9 @@ export function migrateCommand(): Command {
           client,
           {
             uri: absoluteUri(options.to),
-            ...(options.plugin === undefined ? {} : { plugin: options.plugin.includes('/') ? absolutePlugin(options.plugin) : options.plugin }),
+            ...(options.plugin === undefined
+              ? {}
+              : { plugin: options.plugin.includes('/') ? absolutePlugin(options.plugin) : options.plugin }),
             pluginOptions: pluginOptions(options),
             parameters: parameters(options),
           },
@@ -83,7 +88,9 @@ function parameters(options: MigrateOptions): Record<string, number | boolean> {
       ? {}
       : { 'downtime-limit': parseWhole(downtimeLimit, '--downtime-limit', 0, 2_000_000) }),
     ...(maxBandwidth === undefined ? {} : { 'max-bandwidth': parseSize(maxBandwidth, '--max-bandwidth') }),
-    ...(maxRounds === undefined ? {} : { 'x-srvm-max-rounds': parseWhole(maxRounds, '--max-rounds', 1, 10_000) }),
+    ...(maxRounds === undefined
+      ? {}
+      : { 'x-srvm-max-rounds': parseWhole(maxRounds, '--max-rounds', 1, 10_000) }),
     'x-srvm-auto-converge': autoConverge,
     'x-srvm-verify': verify,
   };

@@ -8,7 +8,9 @@ export function roundLine(round: RoundReport): string {
     round.round === 1
       ? 'all pages due'
       : `dirtied by CPU ${round.dirtiedByCpu}, by DMA ${round.dirtiedByDma}, by both ${round.dirtiedByBoth}`;
-  const expected = round.guestStopped ? 'guest stopped' : `expected downtime ${formatMs(round.expectedDowntimeMs)}`;
+  const expected = round.guestStopped
+    ? 'guest stopped'
+    : `expected downtime ${formatMs(round.expectedDowntimeMs)}`;
   return (
     `round ${String(round.round).padStart(2)}  ${String(sent).padStart(7)} pages sent (${round.zeroPages} zero)  ${dirtied}  ` +
     `${formatBytes(round.bytesPerSecond)}/s  ${expected}${round.notes.map((note) => `\n          ${note}`).join('')}`
@@ -25,7 +27,11 @@ export function reportRows(report: MigrationReport): [string, string][] {
   if (report.downtimeMs !== null) {
     rows.push(['downtime', formatMs(report.downtimeMs)], ['  made of', partsText(report)]);
   }
-  rows.push(['rounds', String(report.rounds.length)], ['sent', pagesText(report)], ['pages by cause', causesText(report)]);
+  rows.push(
+    ['rounds', String(report.rounds.length)],
+    ['sent', pagesText(report)],
+    ['pages by cause', causesText(report)],
+  );
   if (report.tracker) rows.push(['extra core', coreText(report)]);
   rows.push(['verifier', verifierText(report)]);
   for (const note of [...report.notes, ...(report.tracker?.notes ?? [])]) rows.push(['note', note]);

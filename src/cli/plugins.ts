@@ -21,7 +21,9 @@ export function pluginsCommand(): Command {
         plugins.map((plugin) => {
           const source = relative(process.cwd(), plugin.source) || plugin.source;
           if ('error' in plugin) return [source, '-', '-', plugin.error];
-          const options = Object.entries(plugin.options).map(([name, o]) => `${name}=${o.values?.join('|') ?? o.default}`);
+          const options = Object.entries(plugin.options).map(
+            ([name, o]) => `${name}=${o.values?.join('|') ?? o.default}`,
+          );
           return [source, plugin.version, options.join(' '), plugin.description];
         }),
       );

@@ -26,16 +26,21 @@ export function receiveCommand(): Command {
     .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--no-console', "do not print the guest's console")
-    .addHelpText('after', '\nExample:\n  srvm receive --name b --listen tcp:127.0.0.1:4444 --vf wire=unix:p1.sock')
+    .addHelpText(
+      'after',
+      '\nExample:\n  srvm receive --name b --listen tcp:127.0.0.1:4444 --vf wire=unix:p1.sock',
+    )
     .action(async (options: ReceiveOptions) => {
       const vfs = options.vf.map(parseVf);
-      const maxRamBytes = options.memory === undefined ? MAX_RAM_BYTES : parseSize(options.memory, '--memory');
+      const maxRamBytes =
+        options.memory === undefined ? MAX_RAM_BYTES : parseSize(options.memory, '--memory');
       await serveVmm({
         name: options.name,
         console: options.console,
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         plugins: options.plugin,
-        begin: async ({ migrations }) => `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes)}`,
+        begin: async ({ migrations }) =>
+          `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes)}`,
       });
     });
 }

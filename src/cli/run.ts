@@ -22,7 +22,12 @@ export function runCommand(): Command {
     .option('--name <name>', "what to call the VM (the image's name)")
     .option('--memory <size>', "guest RAM, 16M to 1G (the image's default)")
     .option('--append <text>', "the guest's command line (the image's default)")
-    .option('--vf <vf>', 'a VF: mac=MAC,wire=WIRE,vlan=N,max-tx-rate=MBPS,trust=on,pcap=FILE (repeatable)', repeatable, [])
+    .option(
+      '--vf <vf>',
+      'a VF: mac=MAC,wire=WIRE,vlan=N,max-tx-rate=MBPS,trust=on,pcap=FILE (repeatable)',
+      repeatable,
+      [],
+    )
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--no-console', "do not print the guest's console")
     .addHelpText(

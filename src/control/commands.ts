@@ -6,7 +6,7 @@ import { DEFAULT_PARAMETERS } from '../migration/parameters.js';
 import { PluginCatalog } from './plugin-catalog.js';
 import { isJsonObject, type JsonObject, QmpError } from './qmp-protocol.js';
 import type { QmpHandler } from './qmp-server.js';
-import { queryPci, queryStats, queryStatus, queryVm, listThreads } from './status.js';
+import { listThreads, queryPci, queryStats, queryStatus, queryVm } from './status.js';
 import type { VfRequest, Vmm } from './vmm.js';
 import type { VmmMigrations } from './vmm-migration.js';
 
@@ -34,7 +34,10 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
       () => {
         migrations.refuseWhileMoving('cont');
         if (migrations.retiredAs !== null) {
-          throw new QmpError('GenericError', `the VM is ${migrations.retiredAs}: it may run elsewhere and never runs here again`);
+          throw new QmpError(
+            'GenericError',
+            `the VM is ${migrations.retiredAs}: it may run elsewhere and never runs here again`,
+          );
         }
         vmm.requireVm().resume();
       },
@@ -54,8 +57,13 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
       'migrate-incoming',
       async (args) => {
         const maxRamBytes = args['x-srvm-max-memory'] ?? MAX_RAM_BYTES;
-        if (typeof maxRamBytes !== 'number') throw new QmpError('GenericError', "'x-srvm-max-memory' must be a number");
-        const address = await migrations.listen(text(args, 'uri'), incomingVfs(args['x-srvm-vfs'] ?? [{}]), maxRamBytes);
+        if (typeof maxRamBytes !== 'number')
+          throw new QmpError('GenericError', "'x-srvm-max-memory' must be a number");
+        const address = await migrations.listen(
+          text(args, 'uri'),
+          incomingVfs(args['x-srvm-vfs'] ?? [{}]),
+          maxRamBytes,
+        );
         return { address };
       },
     ],
@@ -76,7 +84,10 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
 /** `[{"wire": "unix:p1.sock"}, ...]`: the cards a guest may arrive on. */
 function incomingVfs(value: unknown): VfRequest[] {
   const isText = (each: unknown) => each === undefined || typeof each === 'string';
-  if (!Array.isArray(value) || !value.every((vf) => isJsonObject(vf) && isText(vf['wire']) && isText(vf['pcap']))) {
+  if (
+    !Array.isArray(value) ||
+    !value.every((vf) => isJsonObject(vf) && isText(vf['wire']) && isText(vf['pcap']))
+  ) {
     throw new QmpError('GenericError', "Parameter 'x-srvm-vfs' must be a list of {wire, pcap}");
   }
   return (value as { wire?: string; pcap?: string }[]).map(({ wire, pcap }) => ({
@@ -88,7 +99,8 @@ function incomingVfs(value: unknown): VfRequest[] {
 
 function text(args: JsonObject, name: string): string {
   const value = args[name];
-  if (typeof value !== 'string') throw new QmpError('GenericError', `Parameter '${name}' is missing or no string`);
+  if (typeof value !== 'string')
+    throw new QmpError('GenericError', `Parameter '${name}' is missing or no string`);
   return value;
 }
 

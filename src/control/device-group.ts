@@ -2,7 +2,12 @@
  * Several devices of one VM as one: every step is taken on all of them, their states travel as one CBOR array.
  */
 import { decode, encode } from 'cbor-x';
-import type { DeviceMigrator, HarvestReport, PluginIdentity, TrackerReport } from '../migration/device-migrator.js';
+import type {
+  DeviceMigrator,
+  HarvestReport,
+  PluginIdentity,
+  TrackerReport,
+} from '../migration/device-migrator.js';
 import { StreamFormatError } from '../migration/errors.js';
 
 export class DeviceGroup implements DeviceMigrator {
@@ -40,7 +45,8 @@ export class DeviceGroup implements DeviceMigrator {
       Array.isArray(states) &&
       states.length === this.#devices.length &&
       states.every((each) => each instanceof Uint8Array);
-    if (!fits) throw new StreamFormatError(`device state: expected the states of ${this.#devices.length} VFs`);
+    if (!fits)
+      throw new StreamFormatError(`device state: expected the states of ${this.#devices.length} VFs`);
     await this.#all((device, index) => device.restoreState((states as Uint8Array[])[index]!));
   }
 
@@ -56,7 +62,8 @@ export class DeviceGroup implements DeviceMigrator {
     const reports = await this.#all((device) => device.stop());
     const counters: Record<string, number> = {};
     for (const report of reports) {
-      for (const [name, value] of Object.entries(report.counters)) counters[name] = (counters[name] ?? 0) + value;
+      for (const [name, value] of Object.entries(report.counters))
+        counters[name] = (counters[name] ?? 0) + value;
     }
     return {
       ...reports[0]!,

@@ -66,24 +66,32 @@ export class IncomingHost implements DestinationHost {
     }
     const roomBytes = Math.min(maxRamBytes, freemem());
     if (ramBytes > roomBytes) {
-      throw new MigrationRefusedError('memory', `the guest has ${ramBytes} bytes of RAM; there is room for ${roomBytes}`);
+      throw new MigrationRefusedError(
+        'memory',
+        `the guest has ${ramBytes} bytes of RAM; there is room for ${roomBytes}`,
+      );
     }
     if (nicModel !== null && nicModel !== NIC_MODEL) {
       throw new MigrationRefusedError('nic', `the guest's NIC is a ${nicModel}; this host has ${NIC_MODEL}`);
     }
     if (vfCount > vfs.length) {
-      throw new MigrationRefusedError('no-free-vf', `the guest has ${vfCount} VF(s); ${vfs.length} are kept here (--vf)`);
+      throw new MigrationRefusedError(
+        'no-free-vf',
+        `the guest has ${vfCount} VF(s); ${vfs.length} are kept here (--vf)`,
+      );
     }
   }
 
   async #plugin(offer: Offer): Promise<LoadedPlugin | null> {
     if (offer.plugin === null) {
-      if (offer.vfCount > 0) throw new MigrationRefusedError('plugin', 'a guest with a VF comes with no plugin to restore it');
+      if (offer.vfCount > 0)
+        throw new MigrationRefusedError('plugin', 'a guest with a VF comes with no plugin to restore it');
       return null;
     }
     const { name, version } = offer.plugin;
     const plugin = await this.#o.catalog.find(name);
-    if (plugin === null) throw new MigrationRefusedError('plugin', `plugin ${name} is not on this host (srvm plugins lists)`);
+    if (plugin === null)
+      throw new MigrationRefusedError('plugin', `plugin ${name} is not on this host (srvm plugins lists)`);
     if (plugin.definition.version !== version) {
       throw new MigrationRefusedError(
         'plugin',

@@ -17,5 +17,7 @@ export function resolveShipped(path: string): string {
 
 /** Where built images are kept between runs. */
 export function imageCacheDir(): string {
-  return process.env['SRVM_CACHE_DIR'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'srvm');
+  return (
+    process.env['SRVM_CACHE_DIR'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'srvm')
+  );
 }

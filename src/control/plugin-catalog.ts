@@ -11,7 +11,9 @@ export interface PluginEntry {
   readonly version: string;
   readonly description: string;
   readonly source: string;
-  readonly options: Readonly<Record<string, { readonly default: string; readonly values?: readonly string[] }>>;
+  readonly options: Readonly<
+    Record<string, { readonly default: string; readonly values?: readonly string[] }>
+  >;
 }
 
 /** A plugin that cannot be loaded does not hide the others. */

@@ -7,7 +7,10 @@ import type { GroundTruth, SourceVm } from '../migration/ports.js';
 /** The card whose VFs are passed through; both ends must have the same. */
 export const NIC_MODEL = 'intel-82599-vf';
 
-export function sourcePort(vm: VirtualMachine, retire: (outcome: 'postmigrate' | 'outcome-unknown') => void): SourceVm {
+export function sourcePort(
+  vm: VirtualMachine,
+  retire: (outcome: 'postmigrate' | 'outcome-unknown') => void,
+): SourceVm {
   const dirtyLog = vm.openDirtyLog();
   return {
     memory: vm.memory,

@@ -86,7 +86,11 @@ export function queryVm(vmm: Vmm, retiredAs: string | null): object {
     'rss-bytes': process.memoryUsage.rss(),
     ...queryStatus(vmm, retiredAs),
     vm: vmm.vm === null || vmm.vm.state.kind === 'destroyed' ? null : vmm.vm.info(),
-    wires: [...vmm.nics].map(([wire, nic]) => ({ wire, link: nic.linkUp ? 'up' : 'down', 'free-vfs': nic.freeVfs })),
+    wires: [...vmm.nics].map(([wire, nic]) => ({
+      wire,
+      link: nic.linkUp ? 'up' : 'down',
+      'free-vfs': nic.freeVfs,
+    })),
   };
 }
 

@@ -84,13 +84,16 @@ export class VmmMigrations {
 
   refuseWhileMoving(what: string): void {
     if (this.#activity.kind === 'idle') return;
-    throw new VmmError(`'${what}' is not possible while a migration is ${this.#activity.kind}; cancel it first`);
+    throw new VmmError(
+      `'${what}' is not possible while a migration is ${this.#activity.kind}; cancel it first`,
+    );
   }
 
   /** Begins to move the VM away. Returns when it has begun; events and query-migrate tell the rest. */
   async start(request: MigrateRequest): Promise<void> {
     this.refuseWhileMoving('migrate');
-    if (this.#retiredAs !== null) throw new VmmError(`the VM is ${this.#retiredAs}: there is nothing here to migrate`);
+    if (this.#retiredAs !== null)
+      throw new VmmError(`the VM is ${this.#retiredAs}: there is nothing here to migrate`);
     const vmm = this.#vmm;
     const vm = vmm.requireVm();
     if (vm.state.kind !== 'running' && vm.state.kind !== 'paused') {
@@ -166,7 +169,10 @@ export class VmmMigrations {
     this.#activity = { kind: 'idle' };
     // the memory of a VM that is elsewhere for sure is given back
     if (this.#retiredAs === 'postmigrate') await this.#vmm.dropVm();
-    this.#vmm.emit('X_SRVM_MIGRATION_REPORT', { outcome: report.outcome, ...(report.error ? { error: report.error } : {}) });
+    this.#vmm.emit('X_SRVM_MIGRATION_REPORT', {
+      outcome: report.outcome,
+      ...(report.error ? { error: report.error } : {}),
+    });
   }
 
   #arrived(result: DestinationResult): void {
@@ -177,7 +183,11 @@ export class VmmMigrations {
 
   #setIncoming(change: Partial<IncomingStatus>): void {
     this.#incoming = { ...this.#incoming, ...change };
-    if (change.status) this.#vmm.emit('MIGRATION', { status: change.status === 'running' ? 'completed' : 'active', 'x-srvm-phase': change.status });
+    if (change.status)
+      this.#vmm.emit('MIGRATION', {
+        status: change.status === 'running' ? 'completed' : 'active',
+        'x-srvm-phase': change.status,
+      });
   }
 
   #retire(outcome: 'postmigrate' | 'outcome-unknown'): void {

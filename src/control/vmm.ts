@@ -5,9 +5,9 @@
 import { statSync } from 'node:fs';
 import { Nic } from '../hypervisor/nic.js';
 import { VirtualMachine, type VmEvent } from '../hypervisor/vm.js';
-import type { JsonObject } from './qmp-protocol.js';
 import type { ImageManifest } from './images.js';
 import { imageCacheDir } from './package-root.js';
+import type { JsonObject } from './qmp-protocol.js';
 
 /** A VF as the user asked for it. */
 export interface VfRequest {
@@ -55,14 +55,22 @@ export class Vmm {
 
   /** @throws VmmError when there is none. */
   requireVm(): VirtualMachine {
-    if (this.#vm === null) throw new VmmError(`VMM '${this.name}' has no VM (it waits for one to arrive, or it is gone)`);
+    if (this.#vm === null)
+      throw new VmmError(`VMM '${this.name}' has no VM (it waits for one to arrive, or it is gone)`);
     return this.#vm;
   }
 
   /** Builds a VM of this process; it does not run yet. */
-  async createVm(image: ImageManifest, ramBytes: number, commandLine: string, vfs: readonly VfRequest[]): Promise<VirtualMachine> {
+  async createVm(
+    image: ImageManifest,
+    ramBytes: number,
+    commandLine: string,
+    vfs: readonly VfRequest[],
+  ): Promise<VirtualMachine> {
     if (!statSync(image.component, { throwIfNoEntry: false })) {
-      throw new VmmError(`image ${image.name} is not built: ${image.component} is missing; run 'npm run images'`);
+      throw new VmmError(
+        `image ${image.name} is not built: ${image.component} is missing; run 'npm run images'`,
+      );
     }
     const vm = await VirtualMachine.create({
       name: this.name,
@@ -147,7 +155,10 @@ export class Vmm {
         return;
       case 'trapped':
         process.stderr.write(`srvm: guest '${this.name}' trapped: ${event.state.report.message}\n`);
-        this.emit('X_SRVM_TRAP', { message: event.state.report.message, stack: [...event.state.report.stack] });
+        this.emit('X_SRVM_TRAP', {
+          message: event.state.report.message,
+          stack: [...event.state.report.stack],
+        });
         return;
       default:
     }
