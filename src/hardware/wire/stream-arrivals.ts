@@ -12,10 +12,10 @@ import { MAX_FRAME_BYTES } from './wire.js';
 const LENGTH_BYTES = 4;
 const MIN_FRAME_BYTES = 14;
 /** The most that one read of a socket brings. */
-const CHUNK_BYTES = 64 * 1024;
+export const READ_BYTES = 64 * 1024;
 const BUFFER_BYTES = 1 << 20;
 /** Paused with less room than this: the chunk that is under way must fit too. */
-const PAUSE_ROOM_BYTES = 2 * CHUNK_BYTES;
+const PAUSE_ROOM_BYTES = 2 * READ_BYTES;
 
 export class StreamArrivals {
   /** The peer sent an impossible length; nothing more is parsed until reset(). */
@@ -49,16 +49,16 @@ export class StreamArrivals {
     this.paused = false;
   }
 
-  /** Takes what the socket read. */
-  add(chunk: Uint8Array): void {
-    if (this.end + chunk.length > BUFFER_BYTES) this.moveToStart();
-    if (this.end + chunk.length > BUFFER_BYTES) {
+  /** Takes what the socket read: the first `readBytes` of a buffer that it will use again. */
+  add(buffer: Uint8Array, readBytes: number): void {
+    if (this.end + readBytes > BUFFER_BYTES) this.moveToStart();
+    if (this.end + readBytes > BUFFER_BYTES) {
       // Cannot happen while the pause works; a bound all the same.
       this.fail();
       return;
     }
-    this.bytes.set(chunk, this.end);
-    this.end += chunk.length;
+    this.bytes.set(readBytes === buffer.length ? buffer : buffer.subarray(0, readBytes), this.end);
+    this.end += readBytes;
     if (BUFFER_BYTES - (this.end - this.start) < PAUSE_ROOM_BYTES && this.socket !== null) {
       this.paused = true;
       this.socket.pause();
