@@ -43,7 +43,7 @@ function toolVersions() {
 /** The image in a folder, with all that its build depends on. */
 function readImage(name, shared) {
   const manifest = JSON.parse(readFileSync(join(folder, name, 'image.json'), 'utf8'));
-  for (const key of ['name', 'source', 'component']) {
+  for (const key of ['name', 'component']) {
     if (typeof manifest[key] !== 'string')
       throw new BuildError(`${name}/image.json: '${key}' must be a string`);
   }
@@ -56,7 +56,7 @@ function readImage(name, shared) {
       .update('\n');
   }
   const component = join(folder, name, manifest.component);
-  return { name, source: join(folder, name, manifest.source), component, key: hash.digest('hex') };
+  return { name, sources: join(folder, name), component, key: hash.digest('hex') };
 }
 
 function isUpToDate(image) {
@@ -102,6 +102,7 @@ async function main() {
     files: [
       join(folder, 'build.mjs'),
       join(folder, 'build-image.mjs'),
+      join(folder, 'build-c.mjs'),
       ...filesBelow(join(folder, 'wit')),
       ...filesBelow(join(folder, 'lib')),
     ],

@@ -14,6 +14,8 @@ import { updateStatistics } from './statistics';
 
 export const STATS_PORT: u32 = 9001;
 export const STATS_BYTES: u32 = 256;
+/** A query whose first word this is sets the application's counters back before it is answered. */
+export const STATS_RESET: u32 = 1;
 
 /** The counters of the application: index 0 to 15. */
 export const counters: usize = memory.data(128, 8);
@@ -36,6 +38,10 @@ export const BAD_CHECKSUM: usize = 2;
 export const OUT_OF_ORDER: usize = 3;
 export const DUPLICATES: usize = 4;
 export const LOST: usize = 5;
+
+export function clearCounters(): void {
+  memory.fill(counters, 0, 128);
+}
 
 /** Writes the reply's payload. */
 export function writeStats(net: Network, target: usize): void {

@@ -8,7 +8,7 @@
 
 export const PAGE_BYTES: usize = 4096;
 const WASM_PAGE_BYTES: usize = 65536;
-const ORDERS: usize = 20;
+const ORDERS: i32 = 20;
 
 /** Heads of the lists of freed runs, by order. */
 const freeRuns: usize = memory.data(ORDERS << 2, 8);

@@ -6,7 +6,7 @@
  *
  * Numbers that a packet carries big-endian are compared in the order in which they lie in memory.
  */
-import { addTo, STATS_BYTES, STATS_PORT, writeStats } from './counters';
+import { clearCounters, STATS_BYTES, STATS_PORT, STATS_RESET, writeStats } from './counters';
 import { fold, ipv4Checksum, pseudoSum, sumOf } from './checksum';
 import { macOf, Network, txRing } from './network';
 import { ERROR_IPE, ERROR_TCPE, STATUS_IPCS, STATUS_L4CS } from './rx-ring';
@@ -93,7 +93,7 @@ function receiveIpv4<A>(net: Network, queue: u32, app: A, frame: usize, bytes: u
   port: u32,
 ): void {
   if (port == ECHO_PORT) echo(net, queue, frame, payload, bytes);
-  else if (port == STATS_PORT) answerStats<A>(net, queue, app, frame);
+  else if (port == STATS_PORT) answerStats<A>(net, queue, app, frame, payload, bytes);
   else app.udp(net, queue, frame, payload, bytes, port);
 }
 
@@ -104,10 +104,14 @@ function echo(net: Network, queue: u32, frame: usize, payload: usize, bytes: u32
   sendReply(net, queue, target, frame, bytes);
 }
 
-function answerStats<A>(net: Network, queue: u32, app: A, frame: usize): void {
+function answerStats<A>(net: Network, queue: u32, app: A, frame: usize, payload: usize, bytes: u32): void {
   const target = replyBuffer(net, queue);
   if (target == 0) return;
   app.refreshCounters();
+  if (bytes >= 4 && load<u32>(payload) == STATS_RESET) {
+    clearCounters();
+    app.resetCounters();
+  }
   writeStats(net, target + UDP_PAYLOAD_AT);
   sendReply(net, queue, target, frame, STATS_BYTES);
 }

@@ -9,6 +9,7 @@
  *   neighbour(ip, mac)                                   an ARP answer
  *   work(net, nowNs): u64                                its own turn; returns when it wants the next one (ns, or NEVER)
  *   refreshCounters()                                    before counters are sent
+ *   resetCounters()                                      the counters were set back
  *
  * Options of every image: ip, mtu, queues=1|2, rx-ring, tx-ring, hold (pages the stack keeps), tx-batch, and, to try
  * trackers against rings that are programmed anew, reset-every and reload-every (ms).

@@ -12,6 +12,7 @@ import { NEVER, serve } from '../lib/serve';
     return NEVER;
   }
   refreshCounters(): void {}
+  resetCounters(): void {}
 }
 
 export function run(): u32 {
