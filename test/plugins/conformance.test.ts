@@ -1,0 +1,43 @@
+/** The plugins of this repository against the conformance kit. */
+import { describe, expect, it } from 'vitest';
+import none from '../../plugins/none/plugin.js';
+import srvm from '../../plugins/srvm/plugin.js';
+import { runConformance, scenarioNames } from '../../src/plugin/conformance/index.js';
+import type { PluginDefinition } from '../../src/plugin/definition.js';
+
+const CASES: readonly [string, PluginDefinition, Record<string, string>][] = [
+  ['srvm scan', srvm as unknown as PluginDefinition, { mode: 'scan' }],
+  ['srvm shadow-doorbell', srvm as unknown as PluginDefinition, { mode: 'shadow-doorbell' }],
+  ['none', none as unknown as PluginDefinition, {}],
+];
+
+for (const [title, definition, options] of CASES) {
+  describe(title, () => {
+    for (const name of scenarioNames()) {
+      it(name, async () => {
+        const [result] = await runConformance(definition, options, [name]);
+        expect(result!.problems).toEqual([]);
+      });
+    }
+  });
+}
+
+describe('the kit', () => {
+  it('catches a plugin that claims to track and does not', async () => {
+    const { claims: _claims, ...rest } = none as unknown as PluginDefinition;
+    const results = await runConformance(rest, {}, ['stock driver, full frames', 'split headers']);
+    for (const { problems } of results) {
+      expect(problems.join(' ')).toMatch(/pages written by DMA were not marked/);
+      expect(problems.join(' ')).toMatch(/pages differ at the destination/);
+    }
+  });
+
+  it('catches a plugin that leaves the device stopped when it is called off', async () => {
+    const forgetful: PluginDefinition = {
+      ...(none as unknown as PluginDefinition),
+      rollbackDevice: () => undefined,
+    };
+    const [result] = await runConformance(forgetful, {}, ['called off after quiesce: the source goes on']);
+    expect(result!.problems.join(' ')).toMatch(/of \d+ frames arrived/);
+  });
+});
