@@ -1,16 +1,16 @@
 /**
- * Two functions over guest memory that JavaScript is slow at: where a run of all-zero pages ends, and a 64-bit hash of a
- * page. They are WebAssembly, assembled here byte by byte, and import the guest's own shared memory.
+ * Two functions over memory that JavaScript is slow at: where a run of all-zero pages ends, and a 64-bit hash. They are
+ * WebAssembly, assembled here byte by byte, and work on a guest's own shared memory or on a private buffer.
  *
  *   zeroUntil(at, end): address of the first page in at..end that holds a non-zero byte, or end
- *   hash(at): low half of the page's hash; hashHigh(): the high half of the last one
+ *   hash(at, end): low half of the hash of at..end, a multiple of 32 bytes; hashHigh(): the high half of the last one
  */
 import { PAGE_BYTES } from '../hardware/units.js';
 
 export interface PageHelper {
   /** Byte addresses, page aligned, unsigned. */
   zeroUntil(at: number, end: number): number;
-  hash(at: number): number;
+  hash(at: number, end: number): number;
   hashHigh(): number;
 }
 
@@ -110,9 +110,8 @@ function hashBody(): number[] {
     ...[...get(lane), ...get(lane), ...i64const(29n), i64shrU, i64xor, ...set(lane)],
   ];
   return code(
-    [2, 1, I32, 4, I64],
+    [1, 4, I64],
     [
-      ...[...get(0), ...i32const(PAGE_BYTES), i32add, ...set(1)],
       ...lanes.flatMap((lane) => [...i64const(MULTIPLIER * BigInt(lane)), ...set(lane)]),
       ...[0x03, 0x40],
       ...lanes.flatMap((lane, index) => mix(lane, [...get(0), ...i64load(8 * index)])),
@@ -128,7 +127,7 @@ function hashBody(): number[] {
   );
 }
 
-function moduleBytes(): Uint8Array<ArrayBuffer> {
+function moduleBytes(shared: boolean): Uint8Array<ArrayBuffer> {
   const functionType = (params: number[], results: number[]): number[] => [
     0x60,
     ...vector(params.map((p) => [p])),
@@ -136,13 +135,13 @@ function moduleBytes(): Uint8Array<ArrayBuffer> {
   ];
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, vector([functionType([I32, I32], [I32]), functionType([], [I32])])),
+    // 1..65536 pages: any memory matches
     ...section(
-      1,
-      vector([functionType([I32, I32], [I32]), functionType([I32], [I32]), functionType([], [I32])]),
+      2,
+      vector([[...text('env'), ...text('memory'), 0x02, shared ? 0x03 : 0x01, ...u(1), ...u(65536)]]),
     ),
-    // shared, 1..65536 pages: any guest memory matches
-    ...section(2, vector([[...text('env'), ...text('memory'), 0x02, 0x03, ...u(1), ...u(65536)]])),
-    ...section(3, vector([[0], [1], [2]])),
+    ...section(3, vector([[0], [0], [1]])),
     ...section(6, vector([[I32, 0x01, ...i32const(0), end]])),
     ...section(
       7,
@@ -156,15 +155,33 @@ function moduleBytes(): Uint8Array<ArrayBuffer> {
   ]);
 }
 
-let compiled: WebAssembly.Module | undefined;
+const compiled = new Map<boolean, WebAssembly.Module>();
 
-export function createPageHelper(memory: WebAssembly.Memory): PageHelper {
-  compiled ??= new WebAssembly.Module(moduleBytes());
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+function helperOver(memory: WebAssembly.Memory, shared: boolean): PageHelper {
+  const module = compiled.get(shared) ?? new WebAssembly.Module(moduleBytes(shared));
+  compiled.set(shared, module);
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const wasm = exports as unknown as PageHelper;
   return {
     zeroUntil: (at, endAt) => wasm.zeroUntil(at, endAt) >>> 0,
-    hash: (at) => wasm.hash(at) >>> 0,
+    hash: (at, endAt) => wasm.hash(at, endAt) >>> 0,
     hashHigh: () => wasm.hashHigh() >>> 0,
   };
+}
+
+/** Over a guest's memory. */
+export const createPageHelper = (memory: WebAssembly.Memory): PageHelper => helperOver(memory, true);
+
+/** A private buffer of fixed size that can hash parts of itself. */
+export interface HashedBuffer {
+  readonly bytes: Buffer;
+  hash(at: number, end: number): number;
+  hashHigh(): number;
+}
+
+export function createHashedBuffer(bytes: number): HashedBuffer {
+  const pages = Math.ceil(bytes / 65536);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const { hash, hashHigh } = helperOver(memory, false);
+  return { bytes: Buffer.from(memory.buffer, 0, bytes), hash, hashHigh };
 }

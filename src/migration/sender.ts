@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../hardware/clock.js';
 import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
-import type { PageHelper } from './page-helper.js';
+import type { HashedBuffer, PageHelper } from './page-helper.js';
 import type { FrameEncoder } from './stream/encoder.js';
 import { FRAME, FRAME_HEADER_BYTES } from './stream/frame.js';
 import { BATCH_TRAILER_BYTES, RUN_BYTES, runWord, writeRunTable } from './stream/page-batch.js';
@@ -17,9 +17,9 @@ import { BATCH_TRAILER_BYTES, RUN_BYTES, runWord, writeRunTable } from './stream
 /** Where full batches go. */
 export interface BatchLink {
   /** A buffer of batchBufferBytes() to fill, or null while all are on their way. */
-  take(): Buffer | null;
+  take(): HashedBuffer | null;
   /** Sends the first bytes of it; the link gives it out again when they are gone. */
-  put(buffer: Buffer, frameBytes: number): void;
+  put(buffer: HashedBuffer, frameBytes: number): void;
 }
 
 export interface PageSenderOptions {
@@ -54,7 +54,7 @@ export class PageSender {
   readonly #runs = new Uint32Array(MAX_RUNS_PER_BATCH * 2);
   #runCount = 0;
   #usedPages = 0;
-  #buffer: Buffer | null = null;
+  #buffer: HashedBuffer | null = null;
   /** Next page to look at; ramPages when the round is over. */
   #cursor: number;
   /** Pages from the cursor up to here are known to be marked. */
@@ -111,7 +111,7 @@ export class PageSender {
   }
 
   /** Returns true when the batch can take no more. */
-  #fill(buffer: Buffer): boolean {
+  #fill({ bytes }: HashedBuffer): boolean {
     const { map, ramPages, batchPages } = this.#o;
     const stopAt = Math.min(ramPages, this.#cursor + PAGES_PER_STEP);
     while (this.#cursor < stopAt) {
@@ -127,7 +127,7 @@ export class PageSender {
           Math.min(this.#markedUntil, from + batchPages - this.#usedPages),
         );
         const at = FRAME_HEADER_BYTES + this.#usedPages * PAGE_BYTES;
-        buffer.set(this.#ram.subarray(from * PAGE_BYTES, dataEnd * PAGE_BYTES), at);
+        bytes.set(this.#ram.subarray(from * PAGE_BYTES, dataEnd * PAGE_BYTES), at);
         this.#usedPages += dataEnd - from;
         this.dataPages += dataEnd - from;
         this.#addRun(from, dataEnd - from, false);
@@ -206,11 +206,18 @@ export class PageSender {
     return pfn;
   }
 
-  #flush(buffer: Buffer): void {
+  #flush(buffer: HashedBuffer): void {
     if (this.#runCount === 0) return;
-    const view = new DataView(buffer.buffer, buffer.byteOffset + FRAME_HEADER_BYTES);
-    const payloadBytes = writeRunTable(view, this.#usedPages * PAGE_BYTES, this.#runs, this.#runCount);
-    const frameBytes = this.#o.encoder.seal(buffer, FRAME.pages, payloadBytes);
+    const view = new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset + FRAME_HEADER_BYTES);
+    const bytes = this.#usedPages * PAGE_BYTES;
+    const payloadBytes = writeRunTable(view, bytes, this.#runs, this.#runCount);
+    const hashLow = bytes === 0 ? 0 : buffer.hash(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + bytes);
+    const hashHigh = bytes === 0 ? 0 : buffer.hashHigh();
+    const frameBytes = this.#o.encoder.seal(buffer.bytes, FRAME.pages, payloadBytes, {
+      bytes,
+      hashLow,
+      hashHigh,
+    });
     this.#runCount = 0;
     this.#usedPages = 0;
     this.#buffer = null;

@@ -6,7 +6,7 @@ import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
 import type { BackedPages } from './backed-pages.js';
 import type { ByteSink, Channel } from './channel.js';
 import { ChannelError, MigrationCancelledError } from './errors.js';
-import { createPageHelper, type PageHelper } from './page-helper.js';
+import { createHashedBuffer, createPageHelper, type HashedBuffer, type PageHelper } from './page-helper.js';
 import type { TimerClock } from './ports.js';
 import { type BatchLink, batchBufferBytes, PageSender } from './sender.js';
 import { FrameDecoder } from './stream/decoder.js';
@@ -73,23 +73,23 @@ const STEPS_PER_TURN = 8;
 /** The batch buffers, and the frames on their way. */
 class BatchPool implements BatchLink {
   failure: Error | null = null;
-  readonly #free: Buffer[];
+  readonly #free: HashedBuffer[];
   readonly #channel: Channel;
   #waiting: (() => void) | null = null;
   #inFlight = 0;
 
   constructor(channel: Channel, buffers: number, bufferBytes: number) {
     this.#channel = channel;
-    this.#free = Array.from({ length: buffers }, () => Buffer.allocUnsafeSlow(bufferBytes));
+    this.#free = Array.from({ length: buffers }, () => createHashedBuffer(bufferBytes));
   }
 
-  take(): Buffer | null {
+  take(): HashedBuffer | null {
     return this.#free.pop() ?? null;
   }
 
-  put(buffer: Buffer, frameBytes: number): void {
+  put(buffer: HashedBuffer, frameBytes: number): void {
     this.#inFlight++;
-    this.#channel.send(buffer.subarray(0, frameBytes)).then(
+    this.#channel.send(buffer.bytes.subarray(0, frameBytes)).then(
       () => this.#landed(buffer),
       (error) => {
         this.failure ??= error;
@@ -109,7 +109,7 @@ class BatchPool implements BatchLink {
     });
   }
 
-  #landed(buffer: Buffer): void {
+  #landed(buffer: HashedBuffer): void {
     this.#inFlight--;
     this.#free.push(buffer);
     this.#waiting?.();
@@ -231,7 +231,8 @@ export class LocalSourceStream implements SourceStream {
       frame.writeUInt32LE(first, FRAME_HEADER_BYTES);
       frame.writeUInt32LE(count, FRAME_HEADER_BYTES + 4);
       for (let i = 0, at = FRAME_HEADER_BYTES + 8; i < count; i++, at += 8) {
-        frame.writeUInt32LE(this.#helper.hash((first + i) * PAGE_BYTES), at);
+        const page = (first + i) * PAGE_BYTES;
+        frame.writeUInt32LE(this.#helper.hash(page, page + PAGE_BYTES), at);
         frame.writeUInt32LE(this.#helper.hashHigh(), at + 4);
       }
       this.#encoder.seal(frame, FRAME.hashes, 8 + count * 8);

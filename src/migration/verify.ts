@@ -39,7 +39,8 @@ export class PageVerifier {
       throw new StreamFormatError(`migration stream: hashes of pages ${first}+${count} do not fit here`);
     }
     for (let i = 0, at = HASHES_HEADER_BYTES; i < count; i++, at += HASH_BYTES) {
-      const low = this.#helper.hash((first + i) * PAGE_BYTES);
+      const page = (first + i) * PAGE_BYTES;
+      const low = this.#helper.hash(page, page + PAGE_BYTES);
       if (low === payload.readUInt32LE(at) && this.#helper.hashHigh() === payload.readUInt32LE(at + 4))
         continue;
       this.#differing++;

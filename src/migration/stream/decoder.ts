@@ -6,11 +6,13 @@
  *
  * Its input is hostile: every header field is checked before it is used, and after the first error it takes nothing more.
  */
-import { crc32 } from 'node:zlib';
+import { PAGE_BYTES } from '../../hardware/units.js';
 import { StreamFormatError } from '../errors.js';
+import { createHashedBuffer, type HashedBuffer } from '../page-helper.js';
+import { checksum } from './encoder.js';
 import {
-  CRC_START_BYTES,
   DEFAULT_LIMITS,
+  FRAME,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
   frameName,
@@ -28,6 +30,7 @@ export interface Frame {
 
 export class FrameDecoder {
   readonly #limits: StreamLimits;
+  readonly #hashed: HashedBuffer;
   readonly #buffer: Buffer;
   #start = 0;
   #end = 0;
@@ -37,7 +40,8 @@ export class FrameDecoder {
   constructor(limits: StreamLimits = DEFAULT_LIMITS) {
     this.#limits = limits;
     // one frame being completed, and as much again for what the link delivers behind it
-    this.#buffer = Buffer.allocUnsafeSlow(2 * maxFrameBytes(limits));
+    this.#hashed = createHashedBuffer(2 * maxFrameBytes(limits));
+    this.#buffer = this.#hashed.bytes;
   }
 
   /** Where the link may put its next bytes; never empty. Invalidates payloads handed out before. */
@@ -64,12 +68,7 @@ export class FrameDecoder {
     if (have < frameBytes) return null;
     const at = this.#start;
     const buffer = this.#buffer;
-    const sum = crc32(buffer.subarray(at + CRC_START_BYTES, at + frameBytes));
-    if (sum !== buffer.readUInt32LE(at + 4)) {
-      this.#fail(
-        `checksum of the ${frameName(buffer[at + 9]!)} frame is wrong: the stream was damaged on its way`,
-      );
-    }
+    this.#checkSums(frameBytes);
     this.#sequence = (this.#sequence + 1) >>> 0;
     this.#start += frameBytes;
     return { type: buffer[at + 9]!, payload: buffer.subarray(at + FRAME_HEADER_BYTES, at + frameBytes) };
@@ -105,13 +104,27 @@ export class FrameDecoder {
         `${frameName(type)} frame number ${sequence} where ${this.#sequence} was due: lost, repeated or moved`,
       );
     }
-    const reserved =
-      buffer.readUInt16LE(at + 10) |
-      buffer.readUInt32LE(at + 20) |
-      buffer.readUInt32LE(at + 24) |
-      buffer.readUInt32LE(at + 28);
-    if (reserved !== 0) this.#fail('reserved header bytes are not zero');
+    if (buffer.readUInt16LE(at + 10) !== 0) this.#fail('reserved header bytes are not zero');
+    const bulkBytes = buffer.readUInt32LE(at + 28);
+    if (bulkBytes > (type === FRAME.pages ? lengthBytes : 0) || bulkBytes % PAGE_BYTES !== 0) {
+      this.#fail(`${bulkBytes} bytes of page data in a ${frameName(type)} frame of ${lengthBytes} bytes`);
+    }
     return lengthBytes;
+  }
+
+  #checkSums(frameBytes: number): void {
+    const at = this.#start;
+    const buffer = this.#buffer;
+    const bulkBytes = buffer.readUInt32LE(at + 28);
+    const frame = buffer.subarray(at, at + frameBytes);
+    const bulkAt = at + FRAME_HEADER_BYTES;
+    const bulkIsRight =
+      bulkBytes === 0 ||
+      (this.#hashed.hash(bulkAt, bulkAt + bulkBytes) === buffer.readUInt32LE(at + 20) &&
+        this.#hashed.hashHigh() === buffer.readUInt32LE(at + 24));
+    if (checksum(frame, frameBytes, bulkBytes) !== buffer.readUInt32LE(at + 4) || !bulkIsRight) {
+      this.#fail(`checksum of the ${frameName(frame[9]!)} frame is wrong: the stream was damaged on its way`);
+    }
   }
 
   #fail(message: string): never {

@@ -4,12 +4,15 @@
  */
 import { crc32 } from 'node:zlib';
 import {
+  type Bulk,
   CRC_START_BYTES,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
   type FrameType,
   PROTOCOL_VERSION,
 } from './frame.js';
+
+const NO_BULK: Bulk = { bytes: 0, hashLow: 0, hashHigh: 0 };
 
 export class FrameEncoder {
   #sequence = 0;
@@ -24,7 +27,7 @@ export class FrameEncoder {
    * Completes the frame at the start of `buffer`, whose payload is in place at FRAME_HEADER_BYTES. Returns its length.
    * Frames must be sent in the order in which they are sealed.
    */
-  seal(buffer: Buffer, type: FrameType, payloadBytes: number): number {
+  seal(buffer: Buffer, type: FrameType, payloadBytes: number, bulk: Bulk = NO_BULK): number {
     const frameBytes = FRAME_HEADER_BYTES + payloadBytes;
     buffer.fill(0, 0, FRAME_HEADER_BYTES);
     buffer.writeUInt32LE(FRAME_MAGIC, 0);
@@ -33,7 +36,10 @@ export class FrameEncoder {
     buffer.writeUInt32LE(payloadBytes, 12);
     buffer.writeUInt32LE(this.#sequence, 16);
     this.#sequence = (this.#sequence + 1) >>> 0;
-    buffer.writeUInt32LE(crc32(buffer.subarray(CRC_START_BYTES, frameBytes)), 4);
+    buffer.writeUInt32LE(bulk.hashLow, 20);
+    buffer.writeUInt32LE(bulk.hashHigh, 24);
+    buffer.writeUInt32LE(bulk.bytes, 28);
+    buffer.writeUInt32LE(checksum(buffer, frameBytes, bulk.bytes), 4);
     return frameBytes;
   }
 
@@ -44,4 +50,10 @@ export class FrameEncoder {
     this.seal(buffer, type, payload.length);
     return buffer;
   }
+}
+
+/** Over the header from `version` on and what follows the bulk. */
+export function checksum(frame: Buffer, frameBytes: number, bulkBytes: number): number {
+  const head = crc32(frame.subarray(CRC_START_BYTES, FRAME_HEADER_BYTES));
+  return crc32(frame.subarray(FRAME_HEADER_BYTES + bulkBytes, frameBytes), head);
 }

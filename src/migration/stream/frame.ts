@@ -1,12 +1,13 @@
 /**
  * The frame: the only thing that crosses the link. All numbers little-endian.
  *
- *   0      4      8        9      10       12      16        20        32
- *   | magic | crc | version | type | zero   | length | sequence | zero    | payload (length bytes) |
- *                 '----------------- crc32 over all of this ---------------------------------------'
+ *   0      4      8        9      10     12       16         20          28       32            32+bulk
+ *   | magic | crc | version | type | zero | length | sequence | bulk hash | bulk   | bulk (pages) | rest of the payload |
+ *                 '------------------------- crc32 over this --------------------'              '------ and this ------'
  *
- * Sequence numbers count a direction's frames from 0, so that a frame lost, repeated or moved is seen. 32 bytes of header
- * keep page data aligned in the buffers of both ends. Nothing is ever allocated from `length`: it is checked against the
+ * Page data comes first in its payload and has a hash of its own, 64 bits wide, which is computed several times faster
+ * than a CRC; the hash is in the header, and the CRC covers the header. Sequence numbers count a direction's frames from
+ * 0, so that a frame lost, repeated or moved is seen. Nothing is ever allocated from a length: each is checked against the
  * limit of its type, and all limits fit the decoder's one buffer.
  */
 
@@ -14,7 +15,7 @@ export const FRAME_MAGIC = 0x4d565253; // 'SRVM'
 /** Both ends must speak the same one. */
 export const PROTOCOL_VERSION = 1;
 export const FRAME_HEADER_BYTES = 32;
-/** Where the checksum begins. */
+/** Where what the checksum covers begins. */
 export const CRC_START_BYTES = 8;
 
 export const FRAME = {
@@ -33,6 +34,13 @@ export const FRAME = {
   running: 13,
   abort: 14,
 } as const;
+
+/** Page data in front of a payload, with its hash. */
+export interface Bulk {
+  readonly bytes: number;
+  readonly hashLow: number;
+  readonly hashHigh: number;
+}
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
