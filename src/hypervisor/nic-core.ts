@@ -2,9 +2,10 @@
  * Entry of a NIC's worker: drives the engine, and sleeps when there is nothing to do. The wire's sockets live here too, so
  * between steps the event loop gets its turn.
  *
- *   turn:   step, step, ... while there is work  -> again after the sockets had their turn
- *           nothing a few times in a row         -> announce sleep, look once more, sleep
- *   wakes:  the doorbell (any thread's register write), the wire, a message, a deadline
+ *   turn:    step, step, ... while there is work -> again after the sockets had their turn
+ *   nothing: look again a few times              -> an answer is often microseconds away
+ *            a few short waits in place          -> on the doorbell alone: a guest's register write wakes at once
+ *            sleep in the event loop             -> doorbell, wire, message, deadline; costs nothing, wakes slower
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
@@ -18,12 +19,13 @@ import { threadCpuNs } from './thread-cpu.js';
 
 /** Steps in a row before the sockets are looked at. */
 const STEPS_PER_TURN = 8;
-/** Turns without work before sleeping: a guest's answer is often tens of microseconds away. */
-const IDLE_TURNS = 12;
+/** Turns without work that only look again. */
+const LOOKS = 6;
+/** Turns after them that wait in place, the sockets being looked at in between. */
+const WAITS_IN_PLACE = 5;
+const WAIT_NS = 50_000;
 /** A deadline nearer than this is waited for in place: timers of the event loop count milliseconds. */
 const TIMER_NS = 2_000_000;
-/** Longest wait in place: sockets are not looked at meanwhile. */
-const WAIT_IN_PLACE_NS = 100_000;
 /** A nearer deadline is not worth a trip into the kernel. */
 const SHORTEST_WAIT_NS = 20_000;
 const MAX_SLEEP_MS = 1000;
@@ -91,27 +93,30 @@ class NicCore {
     }
     this.#busySteps += work;
     this.#idleTurns = work > 0 ? 0 : this.#idleTurns + 1;
-    if (this.#idleTurns < IDLE_TURNS) setImmediate(this.#turn);
+    if (this.#idleTurns < LOOKS) setImmediate(this.#turn);
     else this.#rest();
   };
 
-  /** Nothing to do just now: waits for the deadline that is near, or goes to sleep. */
+  /** Nothing to do just now: waits a moment, or goes to sleep. */
   #rest(): void {
     const dueNs = this.#engine.nextDueNs() - realClock.nowNs();
-    if (dueNs > TIMER_NS) {
+    if (dueNs > TIMER_NS && this.#idleTurns >= LOOKS + WAITS_IN_PLACE) {
       void this.#sleep(Math.min(MAX_SLEEP_MS, dueNs / 1e6));
       return;
     }
-    if (dueNs > SHORTEST_WAIT_NS) this.#waitInPlace(Math.min(dueNs, WAIT_IN_PLACE_NS));
+    if (dueNs > SHORTEST_WAIT_NS) this.#waitInPlace(Math.min(dueNs, WAIT_NS));
     setImmediate(this.#turn);
   }
 
+  /** Sockets are not looked at meanwhile. */
   #waitInPlace(waitNs: number): void {
     const words = this.#words;
     const rung = Atomics.load(words, DOORBELL);
     Atomics.store(words, ASLEEP, 1);
     // a ring between the last step and this line: it may not have notified
-    if (this.#engine.step() === 0) Atomics.wait(words, DOORBELL, rung, waitNs / 1e6);
+    if (this.#engine.step() !== 0 || Atomics.wait(words, DOORBELL, rung, waitNs / 1e6) !== 'timed-out') {
+      this.#idleTurns = 0;
+    }
     Atomics.store(words, ASLEEP, 0);
   }
 
