@@ -7,7 +7,8 @@ import { LatencyHistogram } from './latency-histogram.js';
 import { SequenceTracker } from './sequence-tracker.js';
 import { payloadIsGood, payloadSeq, payloadTimestampNs } from './test-payload.js';
 
-export interface ArrivalReport {
+/** The part of a report that is cheap to have. */
+export interface ArrivalCounts {
   readonly datagrams: number;
   readonly payloadBytes: number;
   readonly corrupt: number;
@@ -18,6 +19,9 @@ export interface ArrivalReport {
   /** When that gap began, on the machine's common clock; 0 when there is none. */
   readonly longestGapStartNs: number;
   readonly flows: number;
+}
+
+export interface ArrivalReport extends ArrivalCounts {
   readonly latency: LatencySummary;
 }
 
@@ -54,6 +58,10 @@ export class ArrivalStats {
   }
 
   report(): ArrivalReport {
+    return { ...this.counts(), latency: this.latency.summary() };
+  }
+
+  counts(): ArrivalCounts {
     const sum = (value: (tracker: SequenceTracker) => number): number =>
       this.trackers.reduce((total, tracker) => total + value(tracker), 0);
     return {
@@ -66,7 +74,6 @@ export class ArrivalStats {
       longestGapMs: this.longestGapNs / 1e6,
       longestGapStartNs: this.longestGapStartNs,
       flows: this.trackers.length,
-      latency: this.latency.summary(),
     };
   }
 
