@@ -99,7 +99,8 @@ export class VirtualMachine {
   #state: VmState;
   #memory: WebAssembly.Memory | null;
   #vfs: PassedThroughVf[] = [];
-  #vcpu: VcpuControl;
+  /** Holds the memory too: gone when the VM is. */
+  #vcpuControl: VcpuControl | null;
   #worker: Worker | null = null;
   #exited: Promise<void> = Promise.resolve();
   #vcpuThread: string | null = null;
@@ -127,7 +128,7 @@ export class VirtualMachine {
     this.#state = { kind: options.incoming === true ? 'incoming' : 'created' };
     this.#memory = options.memory ?? createMemory(this.layout);
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
-    this.#vcpu = new VcpuControl(image, this.#memory, this.clock, {
+    this.#vcpuControl = new VcpuControl(image, this.#memory, this.clock, {
       onPhase: (phase) => this.#follow(phase),
       onConsole: (line) => this.#emit({ kind: 'console', line }),
     });
@@ -226,6 +227,7 @@ export class VirtualMachine {
     for (const vf of this.#vfs) await vf.release();
     this.#vfs = [];
     this.#memory = null;
+    this.#vcpuControl = null;
     this.#enter({ kind: 'destroyed' });
     this.#listeners.clear();
   }
@@ -247,6 +249,11 @@ export class VirtualMachine {
     await worker.terminate();
     await this.#exited;
     this.#worker = null;
+  }
+
+  get #vcpu(): VcpuControl {
+    if (this.#vcpuControl === null) throw new VmStateError(this.name, 'destroyed', 'be controlled');
+    return this.#vcpuControl;
   }
 
   // --- for the migration engine ---------------------------------------------------------------------------------------
