@@ -138,7 +138,20 @@ export class DestinationMigration {
     await stream.attach(reservation.memory, reservation.ramBytes);
     this.#to('receiving');
     await this.#send(FRAME.accept, {});
+    this.#tellWhenPrepared(reservation);
     return offer;
+  }
+
+  /** The source does not stop its guest before it has heard this; a VM that cannot be built ends the migration at once. */
+  #tellWhenPrepared({ prepared }: Reservation): void {
+    const { stream } = this.#o;
+    prepared
+      .then(
+        () => stream.sendRecord(FRAME.prepared, encodeRecord({})),
+        (error) => stream.sendRecord(FRAME.abort, encodeRecord({ message: recordText(messageOf(error)) })),
+      )
+      // a link that is gone is noticed by whoever waits for its next frame
+      .catch(() => {});
   }
 
   async #receive(): Promise<Arrived> {

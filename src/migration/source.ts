@@ -179,6 +179,7 @@ export class SourceMigration {
     for (let round = 1; ; round++) {
       if (round > 1) this.#phases.to({ phase: 'pre-copy', round });
       const traffic = await this.#sendRound(round, due);
+      if (round === 1) await this.#untilPrepared();
       const before = due.pages;
       due = await this.#step('harvesting dirty pages', () => this.#dirty.harvest());
       this.#timeline.harvested(due.pages);
@@ -231,6 +232,12 @@ export class SourceMigration {
     }
     this.#timeline.roundSent(traffic);
     return traffic;
+  }
+
+  /** The destination builds its VM while the first round's pages arrive; a guest is not stopped to wait for that. */
+  async #untilPrepared(): Promise<void> {
+    if (this.#destinationPrepared || this.#o.oneWay) return;
+    await this.#expect(FRAME.prepared);
   }
 
   async #stopAndCopy(): Promise<void> {

@@ -33,6 +33,8 @@ export const FRAME = {
   commit: 12,
   running: 13,
   abort: 14,
+  /** The destination's VM is built: a switch from now on waits for nothing but state. */
+  prepared: 15,
 } as const;
 
 /** Page data in front of a payload, with its hash. */

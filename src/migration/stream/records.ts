@@ -3,7 +3,7 @@
  * within its bound.
  *
  *   source -> destination   hello (Offer), round, end, commit, abort
- *   destination -> source   accept, refuse, roundDone, ready, running, abort
+ *   destination -> source   accept, refuse, prepared, roundDone, ready, running, abort
  */
 import { Encoder } from 'cbor-x';
 import { type RefusalReason, StreamFormatError } from '../errors.js';
