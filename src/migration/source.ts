@@ -77,6 +77,7 @@ export class SourceMigration {
   #madeStream: SourceStream | null = null;
   #parameters: MigrationParameters;
   #wasRunning = false;
+  #destinationPrepared = false;
   #trackerReport: TrackerReport | null = null;
   #finished: Promise<MigrationReport> | null = null;
 
@@ -426,7 +427,10 @@ export class SourceMigration {
     const frame = await this.#step(`waiting for the destination's "${frameName(type)}"`, () =>
       this.#stream.nextFrame(),
     );
+    if (frame.type === FRAME.prepared) this.#destinationPrepared = true;
     if (frame.type === type) return frame;
+    // it comes when it comes, between the answers
+    if (frame.type === FRAME.prepared) return await this.#expect(type);
     if (frame.type === FRAME.refuse) {
       const { reason, message } = decodeRefuse(frame.payload);
       throw new MigrationRefusedError(reason, `the destination refused: ${message}`);

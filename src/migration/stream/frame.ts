@@ -84,7 +84,7 @@ export function maxPayloadBytes(type: number, limits: StreamLimits): number {
     case FRAME.hashes:
       return limits.maxHashesBytes;
     default:
-      return type >= FRAME.hello && type <= FRAME.abort ? limits.maxRecordBytes : -1;
+      return type >= FRAME.hello && type <= FRAME.prepared ? limits.maxRecordBytes : -1;
   }
 }
 
