@@ -55,19 +55,16 @@ export class LapDetector {
 }
 
 /**
- * Whether a queue may have consumed slots that were never remembered.
+ * Whether a queue may have gone round more often than its head shows, or its head was moved by something else.
  * @param passed head motion of the queue, modulo its ring; `others`: of the other queue
- * @param known slots that were remembered as posted at the last look
  */
 export function mayHaveLapped(
   most: number,
   least: number,
   passed: number,
   others: number,
-  known: number,
   slots: number,
 ): boolean {
-  if (passed > known) return true; // past the tail that was last seen
   if (most - others >= passed + slots) return true; // it may have gone round once more
   return most < passed + others || least > passed + others; // the head was moved by something else: reprogrammed
 }

@@ -21,9 +21,8 @@ export class ScannedQueue {
   #head = 0;
   #tail = 0;
   #probe = 0;
-  /** Slots remembered as posted at the end of the last look, and before it. */
+  /** Slots remembered as posted at the end of the last look. */
   known = 0;
-  #knownBefore = 0;
   /** Head motion in the last look. */
   passed = 0;
 
@@ -57,7 +56,6 @@ export class ScannedQueue {
   /** One look. False: the queue is not the one that was followed, or not in a state that can be followed. */
   look(): boolean {
     this.passed = 0;
-    this.#knownBefore = this.known;
     if (this.#controlChanged()) return this.#reprogrammed();
     if (!this.running) {
       // off then and off now: whatever is done to its registers meanwhile moves no memory
@@ -73,9 +71,8 @@ export class ScannedQueue {
     }
     const table = this.table;
     this.passed = table.distance(this.#head, head);
-    if (this.passed > this.known) return false;
     table.passed(this.#head, head);
-    if (!this.#probesHold(head)) return false;
+    if (this.passed > this.known || !this.#probesHold(head)) return false;
     const fresh = table.distance(this.#tail, tail);
     // a tail that was moved back, or past the head, is no posting a driver makes
     if (this.known - this.passed + fresh >= table.slots) return false;
@@ -88,7 +85,7 @@ export class ScannedQueue {
 
   lapped(most: number, least: number, othersPassed: number): boolean {
     if (this.table.slots === 0) return false;
-    return mayHaveLapped(most, least, this.passed, othersPassed, this.#knownBefore, this.table.slots);
+    return mayHaveLapped(most, least, this.passed, othersPassed, this.table.slots);
   }
 
   #sane(head: number, tail: number): boolean {

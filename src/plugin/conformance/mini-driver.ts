@@ -37,7 +37,6 @@ export const STOCK_HABITS: DriverHabits = {
 };
 
 const RING_STRIDE = 0x1_0000;
-const TX_RINGS = 0x18_0000;
 const HEADERS = 0x20_0000;
 const TX_BUFFERS = 0x30_0000;
 const BUFFERS = 0x40_0000;
@@ -60,6 +59,8 @@ export class MiniDriver {
   habits: DriverHabits;
   readonly queues: QueueState[];
   host: TestHost;
+  /** First byte of the Tx rings. */
+  txRingsAt = 0x18_0000;
   /** Frames received whole, and those whose bytes were not what the peer sent. */
   received: number[] = [];
   damaged = 0;
@@ -140,7 +141,7 @@ export class MiniDriver {
     const { host, habits } = this;
     const write = (offset: number, value: number): void => host.guestWrite(txRegister(q, offset), value);
     write(TX.TXDCTL, 0);
-    write(TX.TDBAL, TX_RINGS + q * RING_STRIDE);
+    write(TX.TDBAL, this.txRingsAt + q * RING_STRIDE);
     write(TX.TDBAH, 0);
     write(TX.TDLEN, habits.txSlots * DESCRIPTOR_BYTES);
     write(TX.TDWBAL, 0);
@@ -214,7 +215,7 @@ export class MiniDriver {
 
   #putTx(q: number, words: readonly number[]): void {
     const queue = this.queues[q]!;
-    const at = (TX_RINGS + q * RING_STRIDE + queue.txToUse * DESCRIPTOR_BYTES) >> 2;
+    const at = (this.txRingsAt + q * RING_STRIDE + queue.txToUse * DESCRIPTOR_BYTES) >> 2;
     words.forEach((word, i) => {
       this.#store(at + i, word);
     });
