@@ -6,7 +6,12 @@
  *   restore:  file -> receiver core -> engine      refused like any offer that does not fit
  */
 import { unlink } from 'node:fs/promises';
-import { createDestinationMigration, createSourceMigration, type DestinationSetup, type SourceSetup } from './create.js';
+import {
+  createDestinationMigration,
+  createSourceMigration,
+  type DestinationSetup,
+  type SourceSetup,
+} from './create.js';
 import type { DestinationResult } from './destination.js';
 import type { MigrationReport } from './report.js';
 
@@ -18,7 +23,10 @@ export async function saveToFile(path: string, setup: Omit<SourceSetup, 'to'>): 
 }
 
 /** Resolves when the guest runs here (or stands here, when it was saved standing). */
-export async function restoreFromFile(path: string, setup: Omit<DestinationSetup, 'listen'>): Promise<DestinationResult> {
+export async function restoreFromFile(
+  path: string,
+  setup: Omit<DestinationSetup, 'listen'>,
+): Promise<DestinationResult> {
   const migration = createDestinationMigration({ ...setup, listen: `file:${path}` });
   await migration.listen();
   return migration.run();
