@@ -75,6 +75,18 @@ describe('store client', () => {
     expect(report.lateReplies).toBeGreaterThan(0);
   });
 
+  it('is not fooled by an old change that arrives after its repetition was answered', () => {
+    const { stations, client } = build({ keys: 10, window: 4, timeoutMs: 20, setShare: 0.5 });
+    const random = seededRandom(5);
+    client.start();
+    stations.run(20);
+    stations.fate = (towardsGuest) => (towardsGuest && random.nextU32() % 20 === 0 ? 'late' : 'pass');
+    stations.run(4000);
+    const report = client.report();
+    expect(report.corrupt).toBe(0);
+    expect(report.lateReplies).toBeGreaterThan(20);
+  });
+
   it('rides out a silence and reports it as the longest gap', () => {
     const { stations, client } = build();
     client.start();
