@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
-import { OptionError, parseSize, parseVf, parseWhole } from './options.js';
+import { OptionError, parseKeyValues, parseSize, parseVf, parseWhole } from './options.js';
 import { repeatable } from './output.js';
 import { serveVmm } from './serve.js';
 
@@ -12,6 +12,7 @@ interface RunOptions {
   readonly append?: string;
   readonly vf: readonly string[];
   readonly linkSpeed?: string;
+  readonly iommu?: string;
   readonly console: boolean;
 }
 
@@ -29,6 +30,10 @@ export function runCommand(): Command {
       [],
     )
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
+    .option(
+      '--iommu <iommu>',
+      "dirty-bits=on: the host's IOMMU keeps dirty bits (off, as the hardware SRVM was made for)",
+    )
     .option('--no-console', "do not print the guest's console")
     .addHelpText(
       'after',
@@ -43,7 +48,13 @@ export function runCommand(): Command {
         console: options.console,
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         begin: async ({ vmm }) => {
-          const vm = await vmm.createVm(image, ramBytes, options.append ?? image.commandLine, vfs);
+          const vm = await vmm.createVm(
+            image,
+            ramBytes,
+            options.append ?? image.commandLine,
+            vfs,
+            iommuDirtyBits(options.iommu),
+          );
           vm.start();
           return `image ${image.name} runs`;
         },
@@ -53,6 +64,14 @@ export function runCommand(): Command {
 
 export const linkSpeed = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);
+
+function iommuDirtyBits(text: string | undefined): boolean {
+  if (text === undefined) return false;
+  const value = parseKeyValues(text, '--iommu', ['dirty-bits'] as const)['dirty-bits'];
+  if (value !== 'on' && value !== 'off')
+    throw new OptionError(`--iommu: dirty-bits is on or off, not '${value}'`);
+  return value === 'on';
+}
 
 function ramSize(text: string): number {
   const bytes = parseSize(text, '--memory');

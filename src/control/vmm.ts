@@ -66,6 +66,7 @@ export class Vmm {
     ramBytes: number,
     commandLine: string,
     vfs: readonly VfRequest[],
+    iommuDirtyBits = false,
   ): Promise<VirtualMachine> {
     if (!statSync(image.component, { throwIfNoEntry: false })) {
       throw new VmmError(
@@ -77,6 +78,7 @@ export class Vmm {
       image: { path: image.component, ramBytes, cacheDir: imageCacheDir() },
       commandLine,
       vfs: await this.openVfs(vfs),
+      iommuDirtyBits,
       onEvent: (event) => this.#onVmEvent(event),
     });
     this.#vm = vm;
