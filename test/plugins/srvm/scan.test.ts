@@ -63,8 +63,10 @@ describe('scan', () => {
     rig.driver.habits = { ...rig.driver.habits, batch: 1000 };
     consume(rig, 60);
     rig.step();
-    // three posted slots are known; the driver refills now, and ten are consumed
+    // three posted slots are known; the driver refills once, and ten are consumed
     rig.driver.habits = { ...rig.driver.habits, batch: 1 };
+    rig.driver.clean();
+    rig.driver.habits = { ...rig.driver.habits, batch: 1000 };
     consume(rig, 10);
     await finish(rig);
     expect(rig.notes).toEqual([LAPPED]);
@@ -114,6 +116,23 @@ describe('scan', () => {
     }
     await finish(rig);
     expect(rig.notes).toEqual([]);
+  });
+
+  it('notices a lap by frames of many descriptors, of which there were no more than the head shows', async () => {
+    const rig = new MigrationRig(srvm, {
+      options: { mode: 'scan' },
+      habits: { freshBuffers: true, batch: 1, bufferKib: 1 },
+    });
+    rigs.push(rig);
+    rig.driver.up();
+    await rig.start();
+    for (let i = 0; i < 8; i++) {
+      rig.offer(1, 9000);
+      rig.engine();
+      rig.driver.clean();
+    }
+    await finish(rig);
+    expect(rig.notes).toEqual([LAPPED]);
   });
 
   it("marks the ring's own pages on both sides of its end", async () => {
