@@ -64,7 +64,17 @@ export function instantiateRewritten(
     control[CTRL.guestPages] = core.initialPages;
   }
   const imports = { [HOST_MODULE]: { [MEMORY_FIELD]: owned, [POLL_FIELD]: poll }, [MACHINE_MODULE]: machine };
-  const build = (wasm: Uint8Array) =>
-    new GuestBuild(new WebAssembly.Module(wasm as BufferSource), imports as never, core.globalTypes);
+  const build = (wasm: Uint8Array) => new GuestBuild(compiled(wasm), imports as never, core.globalTypes);
   return { memory: owned, layout, control, plain: build(core.plainWasm), logging: build(core.logWasm) };
+}
+
+const modules = new WeakMap<Uint8Array, WebAssembly.Module>();
+
+function compiled(wasm: Uint8Array): WebAssembly.Module {
+  let module = modules.get(wasm);
+  if (module === undefined) {
+    module = new WebAssembly.Module(wasm as BufferSource);
+    modules.set(wasm, module);
+  }
+  return module;
 }

@@ -371,7 +371,8 @@ class BodyGenerator {
   /** A call of any function of the program, itself included, directly or through the table. */
   #call(): void {
     const out = this.#out;
-    out.get(CALL_DEPTH).open(OP.if);
+    out.get(CALL_DEPTH).i32(0).byte(OP.globalGet).u32(GLOBAL.fuel).op(OP.select).open(OP.if);
+    this.#burnFuel();
     this.#i32Value(1);
     out.get(CALL_DEPTH).i32(1).op(OP.i32Sub);
     if (this.#pick(3) === 0) {
@@ -427,7 +428,7 @@ class BodyGenerator {
     this.#labels.push({ arity: shape === 2 ? 1 : 0, loop: true });
     if (shape === 2) out.set(FIRST_I32);
     out.byte(OP.globalGet).u32(GLOBAL.fuel).op(OP.i32Eqz).brIf(1);
-    out.byte(OP.globalGet).u32(GLOBAL.fuel).i32(1).op(OP.i32Sub).byte(OP.globalSet).u32(GLOBAL.fuel);
+    this.#burnFuel();
     out.get(counter).op(OP.i32Eqz).brIf(1);
     out.get(counter).i32(1).op(OP.i32Sub).set(counter);
     this.#block(depth + 1);
@@ -458,7 +459,7 @@ class BodyGenerator {
       .op(OP.i32Eqz)
       .brIf(1);
     out.byte(OP.globalGet).u32(GLOBAL.fuel).op(OP.i32Eqz).brIf(1);
-    out.byte(OP.globalGet).u32(GLOBAL.fuel).i32(1).op(OP.i32Sub).byte(OP.globalSet).u32(GLOBAL.fuel);
+    this.#burnFuel();
     // a continue from inside the body skips the step at its end; the fuel still ends the loop
     this.#block(depth + 1);
     out
@@ -471,6 +472,11 @@ class BodyGenerator {
     out.end();
     this.#labels.pop();
     out.end();
+  }
+
+  #burnFuel(): void {
+    const out = this.#out;
+    out.byte(OP.globalGet).u32(GLOBAL.fuel).i32(1).op(OP.i32Sub).byte(OP.globalSet).u32(GLOBAL.fuel);
   }
 
   #condition(): void {

@@ -69,7 +69,7 @@ describe('a vCPU', () => {
     let current = await vm('m');
     current.control.resume();
     let moves = 0;
-    for (; ; moves++) {
+    for (; moves < 6; moves++) {
       await sleep(2);
       await current.control.useBuild(moves % 2 === 0 ? 'logging' : 'plain');
       await sleep(2);

@@ -12,6 +12,8 @@ export interface CallGraph {
   readonly bodies: readonly (readonly Instruction[])[];
   /** Functions that an instruction can call; empty for anything but a call. Indices over all functions. */
   calleesOf(instruction: Instruction): readonly number[];
+  /** Functions that an indirect call may reach. */
+  readonly addressTaken: ReadonlySet<number>;
   /** Defined functions (index over all functions) that are part of a cycle. */
   readonly recursive: ReadonlySet<number>;
 }
@@ -22,7 +24,8 @@ export function callGraphOf(module: WasmModule): CallGraph {
   const importedFunctions = importedFunctionCount(module);
   const bodies = module.bodies.map((body) => decodeBody(body.code));
   const byType = new Map<string, number[]>();
-  for (const target of addressTaken(module, bodies)) {
+  const addressTaken = findAddressTaken(module, bodies);
+  for (const target of addressTaken) {
     const key = typeKey(module, functionTypeIndex(module, target));
     byType.set(key, [...(byType.get(key) ?? []), target]);
   }
@@ -33,7 +36,8 @@ export function callGraphOf(module: WasmModule): CallGraph {
     return NONE;
   };
   const edges = bodies.map((body) => [...new Set(body.flatMap((instruction) => calleesOf(instruction)))]);
-  return { importedFunctions, bodies, calleesOf, recursive: cycles(edges, importedFunctions) };
+  const recursive = cycles(edges, importedFunctions);
+  return { importedFunctions, bodies, calleesOf, addressTaken, recursive };
 }
 
 /** Two type indices may name the same type. */
@@ -42,7 +46,7 @@ function typeKey(module: WasmModule, typeIndex: number | null): string {
   return type === undefined ? 'none' : `${type.params.join()}>${type.results.join()}`;
 }
 
-function addressTaken(module: WasmModule, bodies: readonly (readonly Instruction[])[]): Set<number> {
+function findAddressTaken(module: WasmModule, bodies: readonly (readonly Instruction[])[]): Set<number> {
   const taken = new Set<number>();
   for (const segment of module.elements) for (const f of segment.functions) taken.add(f);
   const expressions = [

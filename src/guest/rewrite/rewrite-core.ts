@@ -36,8 +36,10 @@ import { checkInstructions, checkModule } from './check-module.js';
 import { CodeWriter } from './code-writer.js';
 import { BodyEmitter, renumber } from './emit-bodies.js';
 import { logStores } from './log-stores.js';
+import { LoopBounds } from './loop-bounds.js';
 import { PollPlanner } from './poll-plan.js';
 import { type BootData, shareMemory } from './share-memory.js';
+import { ValueBounds } from './value-bounds.js';
 
 export interface RewrittenCore {
   readonly plainWasm: Uint8Array;
@@ -68,7 +70,8 @@ function instrument(module: WasmModule, controlOffset: number, maxPages: number)
   graph.bodies.forEach(checkInstructions);
   const { importedFunctions } = graph;
   const blockingImport = functionImportIndex(module, BLOCKING_FUNCTION);
-  const plan = new PollPlanner(graph, () => null, blockingImport).plan();
+  const bounds = new LoopBounds(graph, new ValueBounds(module, graph));
+  const plan = new PollPlanner(graph, bounds.turns, blockingImport).plan();
   const paramCounts = module.functions.map(
     (_, i) => functionType(module, importedFunctions + i)!.params.length,
   );
