@@ -31,6 +31,11 @@ export class StreamArrivals {
     this.stats = stats;
   }
 
+  /** How much more fits. */
+  get room(): number {
+    return BUFFER_BYTES - (this.end - this.start);
+  }
+
   attach(socket: Socket): void {
     this.reset();
     this.socket = socket;
@@ -51,6 +56,7 @@ export class StreamArrivals {
 
   /** Takes what the socket read: the first `readBytes` of a buffer that it will use again. */
   add(buffer: Uint8Array, readBytes: number): void {
+    if (this.broken) return;
     if (this.end + readBytes > BUFFER_BYTES) this.moveToStart();
     if (this.end + readBytes > BUFFER_BYTES) {
       // Cannot happen while the pause works; a bound all the same.
@@ -59,7 +65,7 @@ export class StreamArrivals {
     }
     this.bytes.set(readBytes === buffer.length ? buffer : buffer.subarray(0, readBytes), this.end);
     this.end += readBytes;
-    if (BUFFER_BYTES - (this.end - this.start) < PAUSE_ROOM_BYTES && this.socket !== null) {
+    if (this.room < PAUSE_ROOM_BYTES && this.socket !== null) {
       this.paused = true;
       this.socket.pause();
     }
@@ -94,7 +100,7 @@ export class StreamArrivals {
       this.start = 0;
       this.end = 0;
     }
-    if (this.paused && BUFFER_BYTES - (this.end - this.start) >= BUFFER_BYTES / 2) {
+    if (this.paused && this.room >= BUFFER_BYTES / 2) {
       this.paused = false;
       this.socket?.resume();
     }

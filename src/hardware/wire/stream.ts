@@ -80,6 +80,12 @@ export class StreamWire implements Wire {
     return this.link.kind === 'up';
   }
 
+  /** Where the listening side of a TCP wire listens: the system's choice when port 0 was asked for. Else null. */
+  get listeningPort(): number | null {
+    const address = this.server?.address();
+    return typeof address === 'object' && address !== null ? address.port : null;
+  }
+
   receive(sink: FrameSink, budget: number): number {
     const taken = this.arrivals.drain(sink, budget);
     if (this.arrivals.broken) this.dropPeer();

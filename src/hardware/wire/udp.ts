@@ -4,6 +4,10 @@
  */
 import type { Socket } from 'node:dgram';
 import { createSocket } from 'node:dgram';
+import type { LookupOneOptions } from 'node:dns';
+import { lookup } from 'node:dns';
+import { lookup as resolve } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { copyBytes } from './copy-bytes.js';
 import { FrameRing } from './frame-ring.js';
 import type { FrameSink, Wire } from './wire.js';
@@ -34,7 +38,7 @@ export class UdpWire implements Wire {
   onWake: (() => void) | null = null;
   /** Resolves when the socket is bound; rejects when it cannot be. */
   readonly ready: Promise<void>;
-  private readonly remote: UdpEndpoint;
+  private remote: UdpEndpoint;
   private readonly socket: Socket;
   private readonly arrivals = new FrameRing(new Uint8Array(RING_BYTES));
   private readonly freeCopies: Buffer[] = [];
@@ -44,7 +48,7 @@ export class UdpWire implements Wire {
   constructor(options: UdpWireOptions) {
     this.remote = options.remote;
     const family = options.remote.host.includes(':') ? 'udp6' : 'udp4';
-    this.socket = createSocket({ type: family });
+    this.socket = createSocket({ type: family, lookup: lookupUnlessAddress });
     const local = options.local ?? { host: family === 'udp6' ? '::' : '0.0.0.0', port: 0 };
     this.ready = this.bind(local);
     this.ready.catch(() => {});
@@ -100,7 +104,18 @@ export class UdpWire implements Wire {
     this.onWake?.();
   }
 
-  private bind(local: UdpEndpoint): Promise<void> {
+  private async bind(local: UdpEndpoint): Promise<void> {
+    const { host, port } = this.remote;
+    if (isIP(host) === 0) {
+      const found = await resolve(host, 4).catch((error: Error) => {
+        throw new WireError(`wire udp:${host}:${port}: the host is not known: ${error.message}`);
+      });
+      this.remote = { host: found.address, port };
+    }
+    await this.bindSocket(local);
+  }
+
+  private bindSocket(local: UdpEndpoint): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (error: NodeJS.ErrnoException): void => {
         const why = error.code === 'EADDRINUSE' ? 'the port is in use' : error.message;
@@ -118,4 +133,15 @@ export class UdpWire implements Wire {
       });
     });
   }
+}
+
+/** Node asks this for every datagram: an address answers at once, so that sending stays synchronous. */
+function lookupUnlessAddress(
+  host: string,
+  options: LookupOneOptions,
+  callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
+): void {
+  const family = isIP(host);
+  if (family !== 0) callback(null, host, family);
+  else lookup(host, options, callback);
 }

@@ -66,6 +66,20 @@ describe('stream wire', () => {
     expect(server.stats).toMatchObject({ rxFrames: 300, txFrames: 1, rxDropped: 0, framingErrors: 0 });
   });
 
+  it('carries frames over TCP too', async () => {
+    const server = new StreamWire({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, server: true });
+    open.push(server);
+    await server.ready;
+    const port = server.listeningPort!;
+    const client = new StreamWire({ address: { kind: 'tcp', host: '127.0.0.1', port }, server: false });
+    open.push(client);
+    await until(() => client.linkUp && server.linkUp, 'the link');
+    send(server, frameOf(2, 1, 900, 6));
+    const got: Uint8Array[] = [];
+    await until(() => client.receive(collect(got), 10) > 0, 'the frame');
+    expect(got).toEqual([frameOf(2, 1, 900, 6)]);
+  });
+
   it("speaks the framing of QEMU's stream backend", async () => {
     const server = wireOf(true);
     await server.ready;

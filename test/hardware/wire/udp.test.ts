@@ -45,6 +45,16 @@ describe('UDP wire', () => {
     peer.close();
   });
 
+  it('finds a host by its name, and says when there is none', async () => {
+    const wire = new UdpWire({ remote: { host: 'localhost', port: 9 } });
+    await wire.ready;
+    expect(send(wire, frameOf(1, 2))).toBe(true);
+    await wire.close();
+    const lost = new UdpWire({ remote: { host: 'no-such-host.invalid', port: 9 } });
+    await expect(lost.ready).rejects.toThrow(/host is not known/);
+    await lost.close();
+  });
+
   it('refuses what has no room, and says when its port is taken', async () => {
     const wire = await bound(9);
     let taken = 0;
