@@ -40,6 +40,8 @@ export interface DestinationResult {
   readonly activateMs: number;
   /** The monotonic clock when the guest's first instruction here could run. */
   readonly runningAtNs: number;
+  /** CPU that receiving took on its own core; null where it had none. */
+  readonly receiverCpuNs: number | null;
   readonly notes: readonly string[];
 }
 
@@ -195,6 +197,7 @@ export class DestinationMigration {
       restoreMs,
       activateMs,
       runningAtNs,
+      receiverCpuNs: stream.cpuNs ?? null,
       notes: this.#notes,
     };
   }
