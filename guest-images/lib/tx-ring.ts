@@ -60,8 +60,10 @@ const DONE: u32 = 1;
   bytes: u64;
   /** Packets that found no room. */
   busy: u64;
-  /** Packets cleaned, ever, and at the last two hang checks. */
+  /** Sends (a large one is one) ever given to the ring, and those done with. */
+  posted: u64;
   cleaned: u64;
+  /** `cleaned` at the last hang check. */
   cleanedAtCheck: u64;
   suspect: bool;
 }
@@ -88,7 +90,14 @@ export function startTx(ring: TxRing): void {
   ring.nextToClean = 0;
   ring.announced = 0;
   ring.waiting = 0;
+  // what was under way when the ring stopped is lost
+  ring.cleaned = ring.posted;
   ring.suspect = false;
+}
+
+/** Sends whose memory the card may still read. */
+@inline export function txInFlight(ring: TxRing): u32 {
+  return <u32>(ring.posted - ring.cleaned);
 }
 
 @inline export function txUnused(ring: TxRing): u32 {
@@ -219,6 +228,7 @@ export function segmentedDescriptors(payloadBytes: u32): u32 {
   ring.nextToUse = following(ring, last);
   ring.packets += packets;
   ring.bytes += bytes;
+  ring.posted++;
   if (++ring.waiting >= ring.batch) flushTx(ring);
 }
 
