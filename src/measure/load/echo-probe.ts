@@ -47,6 +47,8 @@ export interface EchoProbeReport {
   readonly longestGapMs: number;
   /** When that gap began, on the machine's common clock; 0 when there is none. */
   readonly longestGapStartNs: number;
+  /** How late the probe itself was at worst: a gap no longer than this may be its own process's, not the guest's. */
+  readonly longestStallMs: number;
   readonly rtt: LatencySummary;
   /** Round-trip times in microseconds, by the time of the reply. */
   readonly series: TimeSeriesReport;
@@ -80,6 +82,7 @@ export class EchoProbe implements Load {
   private lastReplyNs = 0;
   private longestGapNs = 0;
   private longestGapStartNs = 0;
+  private longestStallNs = 0;
 
   /** @throws RangeError for a payload that cannot carry the test words. */
   constructor(options: EchoProbeOptions) {
@@ -130,6 +133,7 @@ export class EchoProbe implements Load {
       this.dueNs = nowNs + this.intervalNs;
       return 0;
     }
+    this.longestStallNs = Math.max(this.longestStallNs, nowNs - this.dueNs);
     let count = 0;
     while (this.dueNs <= nowNs && count < MAX_CATCH_UP) {
       this.sendOne();
@@ -155,6 +159,7 @@ export class EchoProbe implements Load {
       corrupt: this.corrupt,
       longestGapMs: this.longestGapNs / 1e6,
       longestGapStartNs: this.longestGapStartNs,
+      longestStallMs: this.longestStallNs / 1e6,
       rtt: this.rtt.summary(),
       series: this.series.report(nowNs),
     };

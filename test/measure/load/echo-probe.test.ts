@@ -53,6 +53,19 @@ describe('echo probe', () => {
     expect(report.series.counts.reduce((a, b) => a + b, 0)).toBe(report.replies);
   });
 
+  it('says how late it was itself, and catches up', () => {
+    const { stations, probe } = build();
+    probe.start();
+    stations.run(20);
+    expect(probe.report().longestStallMs).toBeLessThan(0.001);
+    stations.clock.advanceMs(12);
+    stations.run(20);
+    const report = probe.report();
+    // The next probe was due one millisecond after the last.
+    expect(report.longestStallMs).toBeCloseTo(11, 3);
+    expect(report.sent).toBeGreaterThan(49);
+  });
+
   it('sees a silence as one gap, with its time, and as lost probes', () => {
     const { stations, guest, probe } = build();
     probe.start();
