@@ -22,7 +22,7 @@ static void serve(void) {
     if (look) {
       enum link now = driver_link();
       if (now == LINK_LOST) return;
-      if (now != link) print_state(now == LINK_UP ? ": link up\n" : ": link down\n");
+      if (now != link) print_state(now == LINK_UP ? ": link is up\n" : ": link is down\n");
       link = now;
       look = false;
     }

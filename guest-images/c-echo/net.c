@@ -82,7 +82,8 @@ static uint32_t echo(uint8_t *frame, uint8_t *ip, uint8_t *udp, uint32_t ip_byte
   return ETHERNET_BYTES + ip_bytes;
 }
 
-static uint32_t answer_statistics(uint8_t *frame, uint8_t *ip, uint8_t *udp) {
+static uint32_t answer_statistics(uint8_t *frame, uint8_t *ip, uint8_t *udp, uint32_t query_bytes) {
+  if (query_bytes >= 4 && load32(udp + UDP_BYTES) == STATISTICS_RESET) sink_reset();
   statistics_write(udp + UDP_BYTES);
   uint32_t ip_bytes = (uint32_t)(udp - ip) + UDP_BYTES + STATISTICS_BYTES;
   store16(ip + 2, swap16(ip_bytes));
@@ -106,10 +107,10 @@ static uint32_t receive_udp(uint8_t *frame, uint8_t *ip, uint8_t *udp, uint32_t 
     case PORT_ECHO:
       return echo(frame, ip, udp, ip_bytes);
     case PORT_SINK:
-      sink_take(udp + UDP_BYTES, udp_bytes - UDP_BYTES, load16(udp));
+      sink_take(udp + UDP_BYTES, udp_bytes - UDP_BYTES, load32(ip + 12), load16(udp));
       return 0;
     case PORT_STATISTICS:
-      return answer_statistics(frame, ip, udp);
+      return answer_statistics(frame, ip, udp, udp_bytes - UDP_BYTES);
     default:
       return 0;
   }

@@ -14,5 +14,7 @@ struct sink_counts {
 
 extern struct sink_counts sink_counts;
 
-// `flow` tells senders apart: the source port, in any byte order.
-void sink_take(const uint8_t *payload, uint32_t bytes, uint32_t flow);
+// Flows are told apart by source address and port, in any byte order.
+void sink_take(const uint8_t *payload, uint32_t bytes, uint32_t ip, uint32_t port);
+// Counters to zero; flows may begin anywhere.
+void sink_reset(void);

@@ -6,6 +6,7 @@
 #pragma once
 #include <stdint.h>
 
-enum { STATISTICS_BYTES = 256 };
+// A query whose first word is STATISTICS_RESET sets the sink's back.
+enum { STATISTICS_BYTES = 256, STATISTICS_RESET = 1 };
 
 void statistics_write(uint8_t *target);

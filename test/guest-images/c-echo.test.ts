@@ -111,7 +111,7 @@ class Peer {
     let asked = false;
     this.guest.run(() => {
       this.drain();
-      if (this.received.length === 1 && !asked && this.guest.console.includes('link up')) {
+      if (this.received.length === 1 && !asked && this.guest.console.includes('link is up')) {
         this.send(frame);
         asked = true;
       }
@@ -131,7 +131,7 @@ describe('c-echo', () => {
       peer.drain();
       return peer.received.length === 1 && guest.console.includes('\n');
     });
-    expect(guest.console).toBe(`c-echo: 10.0.0.2 at ${GUEST_MAC}: link up\n`);
+    expect(guest.console).toBe(`c-echo: 10.0.0.2 at ${GUEST_MAC}: link is up\n`);
     const [announcement] = peer.received;
     expect(macText(announcement!, 0)).toBe('ff:ff:ff:ff:ff:ff');
     expect(macText(announcement!, 6)).toBe(GUEST_MAC);
@@ -142,7 +142,7 @@ describe('c-echo', () => {
   test('takes an address of its own when the PF has none for it', () => {
     const guest = new LoneGuest(image, 'quiet ip=10.0.0.77');
     guest.run(() => guest.console.includes('\n'));
-    expect(guest.console).toBe('c-echo: 10.0.0.77 at 02:53:0a:00:00:4d: link up\n');
+    expect(guest.console).toBe('c-echo: 10.0.0.77 at 02:53:0a:00:00:4d: link is up\n');
     expect(guest.pf.vf(0).mac).toBe('02:53:0a:00:00:4d');
   });
 
@@ -176,7 +176,7 @@ describe('c-echo', () => {
     let sent = false;
     guest.run(() => {
       peer.drain();
-      if (!sent && guest.console.includes('link up')) {
+      if (!sent && guest.console.includes('link is up')) {
         for (const frame of [spoilt, badUdp, elsewhere, udpFrame(flowTo(7), 99, 64)]) peer.send(frame);
         sent = true;
       }
@@ -203,7 +203,7 @@ describe('c-echo', () => {
         echoed++;
         return true;
       }, 1024);
-      if (!guest.console.includes('link up')) return false;
+      if (!guest.console.includes('link is up')) return false;
       // bursts, so that the guest falls asleep in between and both rings are well filled at times
       if (echoed === sent) window = 1 + (random.nextU32() % 240);
       for (; window > 0 && sent < total; window--, sent++) {
@@ -233,7 +233,7 @@ describe('c-echo', () => {
         else seqs.push(payloadSeq(bytes, offset + UDP_PAYLOAD_OFFSET));
         return true;
       }, 1024);
-      if (!guest.console.includes('link up')) return false;
+      if (!guest.console.includes('link is up')) return false;
       // one at a time, until more are under way than one ring holds, and fewer than both hold
       if (sent < total && sent - seqs.length < 400) {
         const frame = udpFrame(flowTo(7), sent++, 200);
@@ -274,7 +274,7 @@ describe('c-echo', () => {
     };
     guest.run(() => {
       guest.peerWire.receive(() => true, 1024);
-      if (!guest.console.includes('link up')) return false;
+      if (!guest.console.includes('link is up')) return false;
       look();
       const frame = udpFrame(flowTo(7), sent, 1400);
       guest.peerWire.transmit(frame, 0, frame.length);
@@ -288,7 +288,7 @@ describe('c-echo', () => {
 
   test('its rings share a page that neither begins in', () => {
     const guest = boot();
-    guest.run(() => guest.console.includes('link up'));
+    guest.run(() => guest.console.includes('link is up'));
     const [rx, tx] = [guest.register(VFRDBAL), guest.register(VFTDBAL)];
     expect(rx % PAGE_BYTES).not.toBe(0);
     expect(tx).toBe(rx + RING_SLOTS * 16);
@@ -301,15 +301,17 @@ describe('c-echo', () => {
     let step = 0;
     guest.run(() => {
       peer.drain();
-      if (step === 0 && guest.console.includes('link up')) {
+      if (step === 0 && guest.console.includes('link is up')) {
         step = 1;
         const corrupt = udpFrame(flowTo(9), 3, 100);
         corrupt[100]! ^= 0x40;
-        for (const seq of [0, 1, 4, 2, 5, 5]) peer.send(udpFrame(flowTo(9), seq, 100));
+        for (const seq of [0, 1, 4, 2, 5, 5, 1, 2]) peer.send(udpFrame(flowTo(9), seq, 100));
         peer.send(corrupt);
         peer.send(udpFrame(flowTo(STATISTICS_PORT), 0, 18));
+        // a first word of 1 sets the counters back
+        peer.send(udpFrame(flowTo(STATISTICS_PORT), 1, 18));
       }
-      return peer.received.length === 2;
+      return peer.received.length === 3;
     });
     const reader = new FrameReader();
     const reply = peer.received[1]!;
@@ -317,11 +319,15 @@ describe('c-echo', () => {
     expect(internetChecksum(reply, 14, 20)).toBe(0);
     expect([reader.sourcePort, reader.payloadBytes]).toEqual([STATISTICS_PORT, 256]);
     const counter = (index: number) => counterOf(reply, 0, index);
-    // received, bytes, bad checksum, out of order, duplicates, lost (2 and 3; 2 came late)
-    expect([0, 1, 2, 3, 4, 5].map(counter)).toEqual([7, 700, 1, 1, 1, 1]);
-    expect(counter(16)).toBe(8);
+    // received, bytes, bad checksum, out of order (2), duplicates (5, 1, 2), lost (3)
+    expect([0, 1, 2, 3, 4, 5].map(counter)).toEqual([9, 900, 1, 1, 3, 1]);
+    expect([0, 1, 2, 3, 4, 5].map((index) => counterOf(peer.received[2]!, 0, index))).toEqual([
+      0, 0, 0, 0, 0, 0,
+    ]);
+    expect(counter(16)).toBe(10);
     expect(counter(22)).toBe(1);
-    expect(counter(24)).toBe(8);
+    // the card may be ahead of the driver
+    expect(counter(24)).toBeGreaterThanOrEqual(10);
   });
 
   test('opens the VF again after the PF took it away', () => {
@@ -330,7 +336,7 @@ describe('c-echo', () => {
     let step = 0;
     guest.run(() => {
       peer.drain();
-      const upCount = guest.console.split('link up').length - 1;
+      const upCount = guest.console.split('link is up').length - 1;
       if (step === 0 && upCount === 1) {
         step = 1;
         guest.pf.setLink(0, 'auto');
