@@ -43,7 +43,7 @@ export class LapDetector {
   /** The fewest. */
   least(): number {
     const packets = (this.#nextPackets - this.#latestPackets) | 0;
-    return packets > 0 ? packets : 0;
+    return Math.max(0, packets);
   }
 
   /** The next look measures from this one. */

@@ -1,0 +1,131 @@
+/** The extra core in its own thread: alive only while tracking, accounted, and no danger when it breaks. */
+import { readdirSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Nic } from '../../src/hypervisor/nic.js';
+import { PassedThroughVf } from '../../src/hypervisor/passthrough.js';
+import { layoutFor } from '../../src/machine/layout.js';
+import type { DeviceMigrator } from '../../src/migration/device-migrator.js';
+import { createDeviceMigrator } from '../../src/plugin/create.js';
+import type { PluginDefinition } from '../../src/plugin/definition.js';
+import type { Oddity } from './fixtures/odd-core.js';
+
+const RAM_BYTES = 16 * 1024 * 1024;
+let nic: Nic;
+let device: PassedThroughVf;
+
+beforeAll(async () => {
+  nic = await Nic.open({ wire: 'null', vfCount: 1 });
+  const layout = layoutFor(RAM_BYTES);
+  const memory = new SharedArrayBuffer(layout.totalBytes);
+  const vf = nic.allocateVf();
+  device = new PassedThroughVf({
+    nic,
+    vf,
+    slot: 1,
+    memory,
+    layout,
+    scratchPage: 0,
+    scratchPages: 4,
+    iommuDirtyBits: false,
+  });
+  await device.attach();
+});
+afterAll(() => nic.close());
+
+/** Threads of this process by name, where the kernel lists them. */
+const threads = (): number => readdirSync('/proc/self/task').length;
+
+function migratorWith(oddity: Oddity): { migrator: DeviceMigrator; rolledBack: () => number } {
+  let rolledBack = 0;
+  const definition: PluginDefinition = {
+    name: 'odd',
+    version: '1.0.0',
+    apiVersion: 1,
+    createTracker: () => ({
+      core: { module: new URL('./fixtures/odd-core.js', import.meta.url), data: oddity },
+      quiesce: (core) => core!.turn(),
+    }),
+    saveDevice: () => ({}),
+    restoreDevice: () => undefined,
+    rollbackDevice: () => {
+      rolledBack++;
+    },
+  };
+  const migrator = createDeviceMigrator({
+    plugin: { definition, source: 'test', path: 'test' },
+    device,
+    limits: { turnMs: 300, stopMs: 300, callMs: 2000, startMs: 10_000 },
+  });
+  return { migrator, rolledBack: () => rolledBack };
+}
+
+const into = (): Uint8Array => new Uint8Array(RAM_BYTES / 4096);
+
+describe('a core thread', () => {
+  it('lives from start to stop, marks, notes, counts, and is accounted', async () => {
+    const before = threads();
+    const { migrator } = migratorWith('none');
+    await migrator.start();
+    expect(threads()).toBe(before + 1);
+    const pages = into();
+    const { notes } = await migrator.harvest(pages);
+    expect(pages[7]).toBe(1);
+    expect(notes).toEqual([`RAM of ${RAM_BYTES} bytes, VFSTATUS true`]);
+    await migrator.quiesce();
+    const report = await migrator.stop();
+    expect(threads()).toBe(before);
+    expect(report.counters['steps']).toBeGreaterThanOrEqual(3);
+    expect(report.counters['turns']).toBe(report.counters['steps']);
+    expect(report.coreAliveNs).toBeGreaterThan(0);
+    expect(report.coreCpuNs).toBeGreaterThan(0);
+    expect(report.coreCpuNs).toBeGreaterThanOrEqual(report.counters['coreLoopCpuNs']!);
+  });
+
+  it('that cannot be created fails the start and leaves no thread', async () => {
+    const before = threads();
+    const { migrator, rolledBack } = migratorWith('throws at creation');
+    await expect(migrator.start()).rejects.toThrow(/plugin odd: its core threw: no core today/);
+    await migrator.rollback();
+    await migrator.stop();
+    expect(rolledBack()).toBe(1);
+    expect(threads()).toBe(before);
+  });
+
+  it('that throws fails what needs it next', async () => {
+    const before = threads();
+    const { migrator, rolledBack } = migratorWith('throws in step');
+    await migrator.start();
+    const harvests = async (): Promise<void> => {
+      for (let i = 0; i < 5; i++) await migrator.harvest(into());
+    };
+    await expect(harvests()).rejects.toThrow(/its core threw: step broke/);
+    await migrator.rollback();
+    const report = await migrator.stop();
+    expect(rolledBack()).toBe(1);
+    expect(report.counters['steps']).toBe(3);
+    expect(threads()).toBe(before);
+  });
+
+  it('that hangs is killed', async () => {
+    const before = threads();
+    const { migrator, rolledBack } = migratorWith('hangs in step');
+    await migrator.start();
+    const harvests = async (): Promise<void> => {
+      for (let i = 0; i < 5; i++) await migrator.harvest(into());
+    };
+    await expect(harvests()).rejects.toThrow(/a turn of its core took longer than 300 ms/);
+    await migrator.rollback();
+    const report = await migrator.stop();
+    expect(rolledBack()).toBe(1);
+    expect(report.notes.join(' ')).toMatch(/was killed: its cost is unknown/);
+    expect(threads()).toBe(before);
+  });
+
+  it('that throws at its end has been heard by then', async () => {
+    const { migrator } = migratorWith('throws in finish');
+    await migrator.start();
+    await migrator.harvest(into());
+    const report = await migrator.stop();
+    expect(report.counters['steps']).toBeGreaterThan(0);
+  });
+});
