@@ -44,6 +44,7 @@ class TxQueue {
   #head = -1;
   #base = 0;
   #ringBytes = 0;
+  #everMoved = false;
 
   constructor(view: CoreView, queue: number) {
     this.#view = view;
@@ -54,7 +55,10 @@ class TxQueue {
   look(anySent: boolean): number {
     const head = this.#view.bar0.read32(this.#headRegister);
     const before = this.#head;
-    if (head === before && !anySent) return 0;
+    // A queue whose head was never seen elsewhere is one that the guest does not use: what was sent, the other queue sent.
+    // To be wrong, a busy one would have to come round to the same slot at every single look, the last one included.
+    if (head === before && !(anySent && this.#everMoved)) return 0;
+    this.#everMoved = before >= 0;
     this.#head = head;
     if (before < 0) {
       this.#readRing();
