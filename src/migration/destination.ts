@@ -257,6 +257,8 @@ export class DestinationMigration {
       const abort = { message: recordText(error.message) };
       await stream.sendRecord(FRAME.abort, encodeRecord(abort)).catch(() => {});
     }
+    // whoever still waits for a frame is let go
+    await stream.close();
     // after COMMIT the VM is this end's only copy: it is kept, stopped, for a person to look at
     if (this.#committed) return;
     await this.#steps.settled(this.#stepLimitMs);
