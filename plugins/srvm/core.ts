@@ -27,6 +27,7 @@ class SrvmCore implements Core {
   #looks = 0;
   #laps = 0;
   #scannedDescriptors = 0;
+  #lastLookNs = 0;
 
   constructor(view: CoreView, mode: TrackingMode) {
     this.#view = view;
@@ -70,15 +71,19 @@ class SrvmCore implements Core {
   #startScan(): void {
     const scan = new ScanCore(this.#view);
     this.#scan = scan;
+    this.#lastLookNs = this.#view.clock.nowNs();
     Atomics.store(this.#view.shared, TRACKING_WORD, TRACKING.scan);
     if (scan.attach() === 'lapped') this.#fallBack('the rings moved too fast to be read when tracking began');
   }
 
   #lookAround(): number {
     const scan = this.#scan!;
+    const nowNs = this.#view.clock.nowNs();
+    const awayUs = (nowNs - this.#lastLookNs) / 1000;
+    this.#lastLookNs = nowNs;
     if (scan.look() === 'lapped') {
       this.#laps++;
-      this.#fallBack('scan may have been lapped');
+      this.#fallBack(`scan may have been lapped in the ${awayUs.toFixed(0)} us between two looks`);
     }
     return scan.consumed;
   }

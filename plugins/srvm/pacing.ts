@@ -31,6 +31,7 @@ export class Pacing {
   #perNs = 0;
   #windowStartNs = -1;
   #consumed = 0;
+  #known = false;
   #sleepNs = 0;
 
   constructor(looksPerSlack: number) {
@@ -42,6 +43,7 @@ export class Pacing {
     this.#consumed += consumed;
     const windowNs = nowNs - this.#windowStartNs;
     if (this.#windowStartNs < 0) {
+      // until the first window has shown a rate, the core stays awake
       this.#windowStartNs = nowNs;
       this.#consumed = 0;
     } else if (windowNs >= WINDOW_NS) {
@@ -50,7 +52,9 @@ export class Pacing {
       this.#perNs = perNs > this.#perNs ? perNs : this.#perNs + NEWEST * (perNs - this.#perNs);
       this.#windowStartNs = nowNs;
       this.#consumed = 0;
+      this.#known = true;
     }
+    if (!this.#known) return;
     const lastsNs = this.#perNs > 0 ? slackSlots / this.#perNs : Number.POSITIVE_INFINITY;
     const sleepNs = Math.min(MAX_SLEEP_NS, lastsNs / this.#looksPerSlack - WAKE_NS);
     if (sleepNs >= SHORTEST_NS) this.#sleepNs = sleepNs;

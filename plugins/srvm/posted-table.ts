@@ -15,6 +15,9 @@ const { DESCRIPTOR_BYTES, MAX_RING_SLOTS } = vf82599;
 const PAGE_SHIFT = 12;
 /** Remembered for a slot whose address lies outside guest RAM: the IOMMU blocks such a write, there is nothing to mark. */
 const NOWHERE = -1;
+/** Bytes 12 and 13 of a completed descriptor. */
+const LENGTH_MASK = 0xffff;
+const SECOND_LOOKS = 200;
 
 export class PostedTable {
   readonly #words: Int32Array;
@@ -127,11 +130,22 @@ export class PostedTable {
     this.descriptors += this.distance(from, to);
   }
 
-  /** True where slot's remembered address is still what the ring holds: it was not posted anew behind our back. */
+  /**
+   * Whether a slot that was remembered as posted is so still, or is being completed; false: it was posted anew behind our
+   * back. A completed descriptor has a length, a posted one has none. The device writes the first half first: between
+   * the two it is looked at again.
+   */
   stillPosted(slot: number): boolean {
     if (slot >= this.#readable) return true;
     const remembered = this.#packets[slot]!;
-    return remembered < 0 || this.#words[(this.#base >>> 2) + (slot << 2)] === remembered;
+    if (remembered < 0) return true;
+    const words = this.#words;
+    const word = (this.#base >>> 2) + (slot << 2);
+    for (let i = 0; i < SECOND_LOOKS; i++) {
+      if (Atomics.load(words, word) === remembered) return true;
+      if ((Atomics.load(words, word + 3) & LENGTH_MASK) !== 0) return true;
+    }
+    return false;
   }
 
   #markFollowing(page: number, lastPage: number): void {
