@@ -1,7 +1,7 @@
 /**
  * The part of the TAP scenario that runs inside the network namespace: prints one JSON line of what ping saw.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { Lab, sleep } from '../../src/cli/lab.js';
 import { openWire } from '../../src/hardware/wire/open.js';
 import { migrateAndWait } from './migrations.js';
@@ -30,15 +30,10 @@ try {
   await lab.vmm('tap-b', ['receive', '--listen', uri, '--vf', `wire=${lab.port('p1')}`]);
   await reachable();
 
-  const ping = spawn('ping', ['-i', '0.02', '-c', '150', '-W', '1', GUEST], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let text = '';
-  ping.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const pinged = new Promise((resolve) => ping.once('exit', resolve));
+  const pinging = ping(['-i', '0.02', '-c', '150']);
   await sleep(800);
   const outcome = await migrateAndWait(source.qmp, uri, { mode: 'scan' });
-  await pinged;
+  const text = await pinging;
   const counts = /(\d+) packets transmitted, (\d+) received(?:, \+(\d+) duplicates)?/.exec(text);
   process.stdout.write(
     JSON.stringify({
@@ -46,7 +41,7 @@ try {
       received: Number(counts?.[2] ?? 0),
       duplicates: Number(counts?.[3] ?? 0),
       migrated: outcome.status === 'completed',
-      answeredAfter: answered(5),
+      answeredAfter: await answered(5),
     }) + '\n',
   );
 } finally {
@@ -54,18 +49,23 @@ try {
   await lab.close();
 }
 
-function answered(count: number): number {
-  const { stdout } = spawnSync('ping', ['-i', '0.05', '-c', String(count), '-W', '1', GUEST], {
-    encoding: 'utf8',
-  });
-  return Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
+async function answered(count: number): Promise<number> {
+  const text = await ping(['-i', '0.05', '-c', String(count)]);
+  return Number(/(\d+) received/.exec(text)?.[1] ?? 0);
+}
+
+/** What ping prints. Not waited for synchronously: the switch that carries its packets runs in this thread. */
+function ping(options: readonly string[]): Promise<string> {
+  const child = spawn('ping', [...options, '-W', '1', GUEST], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  return new Promise((resolve) => child.once('close', () => resolve(text)));
 }
 
 /** The guest needs a moment to bring its link up. */
 async function reachable(): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
-    const ping = spawn('ping', ['-c', '1', '-W', '1', GUEST], { stdio: 'ignore' });
-    if ((await new Promise((resolve) => ping.once('exit', resolve))) === 0) return;
+    if ((await answered(1)) === 1) return;
     await sleep(100);
   }
   throw new Error('the guest never answered a ping');
