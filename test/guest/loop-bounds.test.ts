@@ -47,16 +47,35 @@ function moduleOf(write: (out: CodeWriter) => void): WasmModule {
   };
 }
 
-function boundsOf(module: WasmModule): Map<string, number | null> {
+type Found = Map<string, number | null>;
+
+function search(
+  module: WasmModule,
+  look: (bounds: LoopBounds, f: number, at: number) => number | null,
+): Found {
   const graph = callGraphOf(module);
-  const bounds = new LoopBounds(graph, new ValueBounds(module, graph));
-  const found = new Map<string, number | null>();
+  const bounds = new LoopBounds(graph, new ValueBounds(module, graph), 65536);
+  const found: Found = new Map();
   graph.bodies.forEach((body, f) => {
     body.forEach(({ op }, at) => {
-      if (op === OP.loop) found.set(`${f}:${at}`, bounds.turns(f + graph.importedFunctions, at));
+      if (op === OP.loop) found.set(`${f}:${at}`, look(bounds, f + graph.importedFunctions, at));
     });
   });
   return found;
+}
+
+const boundsOf = (module: WasmModule) => search(module, (bounds, f, at) => bounds.turns(f, at));
+const walksOf = (module: WasmModule) => search(module, (bounds, f, at) => bounds.walk(f, at));
+
+/** How often the loop of a module with a global `turns` went round until it ended or trapped. */
+function turnsRun(module: WasmModule): number {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(encodeModule(module) as BufferSource));
+  try {
+    (exports['run'] as () => number)();
+  } catch (error) {
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+  }
+  return (exports['turns'] as WebAssembly.Global).value as number;
 }
 
 function run(module: WasmModule): number {
@@ -203,6 +222,48 @@ describe('loop bounds', () => {
       out.i32(16).memory(OP.i32Load, 2, 0).op(OP.i32Eqz).brIf(0).end();
     });
     expect([...boundsOf(module).values()]).toEqual([null]);
+    expect([...walksOf(module).values()]).toEqual([null]);
+  });
+
+  it('hold for loops that walk memory, from anywhere, by any stride: they trap', () => {
+    const strides = fc.oneof(fc.integer({ min: -40, max: 40 }), fc.integer({ min: -70_000, max: 70_000 }));
+    fc.assert(
+      fc.property(
+        edge,
+        strides,
+        fc.integer({ min: 0, max: 70_000 }),
+        fc.boolean(),
+        (start, by, offset, stores) => {
+          const module = moduleOf((out) => {
+            out.i32(start).set(COUNTER).open(OP.block).open(OP.loop);
+            out.get(COUNTER);
+            if (stores) out.i32(1).memory(OP.i32Store8, 0, offset);
+            else out.memory(OP.i32Load8U, 0, offset).op(OP.drop);
+            out.byte(OP.globalGet).u32(0).i32(1).op(OP.i32Add).byte(OP.globalSet).u32(0);
+            step(out, by);
+            out.byte(OP.globalGet).u32(0).i32(200_000).op(OP.i32LtS).brIf(0).end().end();
+          });
+          module.globals = [
+            { type: { valueType: i32, mutable: true }, init: new CodeWriter().i32(0).end().finish() },
+          ];
+          module.exports.push({ name: 'turns', kind: EXTERNAL_KIND.global, index: 0 });
+          const [bound] = walksOf(module).values();
+          if (by === 0) expect(bound).toBeNull();
+          else expect(turnsRun(module)).toBeLessThanOrEqual(bound!);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('are not claimed for a walk that some turns leave out', () => {
+    const module = moduleOf((out) => {
+      out.open(OP.loop);
+      out.get(TURNS).i32(1).op(OP.i32And).open(OP.if).get(COUNTER).memory(OP.i32Load, 2, 0).set(COPY).end();
+      step(out, 4);
+      out.get(COPY).brIf(0).end();
+    });
+    expect([...walksOf(module).values()]).toEqual([null]);
   });
 });
 

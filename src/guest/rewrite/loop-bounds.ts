@@ -28,31 +28,45 @@ interface Step {
   readonly by: number;
 }
 
+/** Memory and stride together stay below 2^32: no walk wraps round past the part that traps. */
+const MAX_STRIDE = 2 ** 30;
+
 /** Searching a larger loop costs more than its polls. */
 const MAX_LOOP_INSTRUCTIONS = 4000;
 
 export class LoopBounds {
   readonly #graph: CallGraph;
   readonly #values: ValueBounds;
+  readonly #memoryBytes: number;
   #mapped = -1;
   #map: BodyMap | null = null;
 
-  constructor(graph: CallGraph, values: ValueBounds) {
+  /** @param memoryBytes what lies above traps. */
+  constructor(graph: CallGraph, values: ValueBounds, memoryBytes: number) {
     this.#graph = graph;
     this.#values = values;
+    this.#memoryBytes = memoryBytes;
   }
 
-  /** Most turns of the loop at that instruction, or null. Function indices count imports. */
-  readonly turns = (functionIndex: number, loopAt: number): number | null => {
+  /** Most turns of the loop at that instruction by its own count, or null. Function indices count imports. */
+  turns(functionIndex: number, loopAt: number): number | null {
+    return this.#search(functionIndex, loopAt).turns();
+  }
+
+  /** Most turns of a loop that walks memory one way, or null: it would leave the memory, and trap. */
+  walk(functionIndex: number, loopAt: number): number | null {
+    return this.#search(functionIndex, loopAt).walk(this.#memoryBytes);
+  }
+
+  #search(functionIndex: number, loopAt: number): LoopSearch {
     const f = functionIndex - this.#graph.importedFunctions;
     const body = this.#graph.bodies[f];
     if (this.#mapped !== f) {
       this.#mapped = f;
       this.#map = mapBody(body);
     }
-    const search = new LoopSearch(body, this.#map!, this.#values, f, loopAt);
-    return search.turns();
-  };
+    return new LoopSearch(body, this.#map!, this.#values, f, loopAt);
+  }
 }
 
 /** Per instruction: the end of the arm (block, loop body, then or else) that it is in, its loop, its nesting. */
@@ -120,6 +134,37 @@ class LoopSearch {
       }
     }
     return best;
+  }
+
+  walk(memoryBytes: number): number | null {
+    if (this.#end - this.#loopAt > MAX_LOOP_INSTRUCTIONS) return null;
+    let best: number | null = null;
+    const steps = this.#steps();
+    if (steps.length === 0) return null;
+    for (let at = this.#loopAt + 1; at < this.#end; at++) {
+      const address = this.#addressAt(at);
+      if (address === null || !this.#everyTurnPasses(at)) continue;
+      for (const step of steps) {
+        const stride = Math.abs(step.by);
+        // a longer stride could jump over what traps
+        if (stride > MAX_STRIDE || this.#counterOffset(address, step, at) === null) continue;
+        const turns = Math.ceil(memoryBytes / stride) + 1;
+        if (best === null || turns < best) best = turns;
+      }
+    }
+    return best;
+  }
+
+  /** The address that an instruction reads or writes one value at; null for other instructions. */
+  #addressAt(at: number): Expression | null {
+    const { op } = this.#body[at];
+    if (op >= OP.i32Load && op <= OP.i64Load32U) {
+      return expressionEndingAt(this.#body, at - 1, this.#values.parameterCount).expression;
+    }
+    if (op < OP.i32Store || op > OP.i64Store32) return null;
+    const value = expressionEndingAt(this.#body, at - 1, this.#values.parameterCount);
+    if (value.start < 1) return null;
+    return expressionEndingAt(this.#body, value.start - 1, this.#values.parameterCount).expression;
   }
 
   /** Label depth that means the loop itself, at an instruction inside of it. */

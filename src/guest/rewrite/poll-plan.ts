@@ -23,10 +23,18 @@ export interface FunctionPolls {
 
 /** Most instructions that may run between two polls: about two milliseconds. */
 export const MAX_UNPOLLED_INSTRUCTIONS = 8_000_000;
+/**
+ * The same for a loop that walks memory one way, like a bulk instruction: its bound is the whole of RAM, where real
+ * ones walk a packet. What holds such a loop is polled every turn.
+ */
+const MAX_WALK_INSTRUCTIONS = 2 ** 32;
 const MAX_STRIP_TURNS = 4096;
 
-/** An upper bound of a loop's turns, or null when none can be proved. */
-export type TurnBound = (functionIndex: number, loopAt: number) => number | null;
+/** Upper bounds of a loop's turns, null where none can be proved: see LoopBounds. */
+export interface TurnBounds {
+  turns(functionIndex: number, loopAt: number): number | null;
+  walk(functionIndex: number, loopAt: number): number | null;
+}
 
 interface LoopNode {
   readonly at: number;
@@ -36,16 +44,16 @@ interface LoopNode {
 
 export class PollPlanner {
   readonly #graph: CallGraph;
-  readonly #turnBound: TurnBound;
+  readonly #bounds: TurnBounds;
   readonly #blocking: number | null;
   /** Cost of one call of each defined function that never polls. Infinity: it polls. */
   readonly #cost = new Map<number, number>();
   readonly #plans = new Map<number, FunctionPolls>();
 
   /** @param blockingImport index of wait-for-interrupt, after which a poll follows; null when not imported. */
-  constructor(graph: CallGraph, turnBound: TurnBound, blockingImport: number | null) {
+  constructor(graph: CallGraph, bounds: TurnBounds, blockingImport: number | null) {
     this.#graph = graph;
-    this.#turnBound = turnBound;
+    this.#bounds = bounds;
     this.#blocking = blockingImport;
   }
 
@@ -132,10 +140,10 @@ export class PollPlanner {
 
   #planLoop(f: number, body: readonly Instruction[], node: LoopNode, loops: Map<number, LoopPoll>): number {
     const turnCost = this.#costOfTurn(f, body, node, loops);
-    const turns = turnCost === Number.POSITIVE_INFINITY ? null : this.#turnBound(f, node.at);
-    if (turns !== null && turns * turnCost <= MAX_UNPOLLED_INSTRUCTIONS) {
+    const unpolled = this.#costUnpolled(f, node.at, turnCost);
+    if (unpolled !== null) {
       loops.set(node.at, { kind: 'none' });
-      return turns * turnCost;
+      return unpolled;
     }
     const hasParameters = body[node.at].a >= 0;
     if (turnCost === Number.POSITIVE_INFINITY || hasParameters) loops.set(node.at, { kind: 'header' });
@@ -144,5 +152,14 @@ export class PollPlanner {
       loops.set(node.at, { kind: 'strip', budget: Math.max(1, Math.min(MAX_STRIP_TURNS, budget)) });
     }
     return Number.POSITIVE_INFINITY;
+  }
+
+  /** What the loop costs at most when it has no poll; null when it needs one. */
+  #costUnpolled(f: number, loopAt: number, turnCost: number): number | null {
+    if (turnCost === Number.POSITIVE_INFINITY) return null;
+    const turns = this.#bounds.turns(f, loopAt);
+    if (turns !== null && turns * turnCost <= MAX_UNPOLLED_INSTRUCTIONS) return turns * turnCost;
+    const walk = this.#bounds.walk(f, loopAt);
+    return walk !== null && walk * turnCost <= MAX_WALK_INSTRUCTIONS ? MAX_UNPOLLED_INSTRUCTIONS : null;
   }
 }

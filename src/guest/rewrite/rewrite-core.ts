@@ -6,7 +6,7 @@
  * Logging goes in last, so that both builds have the same frames and call indices: a guest stopped in one goes on in
  * the other.
  */
-import { layoutFor, MAX_GLOBALS } from '../../machine/layout.js';
+import { layoutFor, MAX_GLOBALS, type MemoryLayout } from '../../machine/layout.js';
 import { encodeModule } from '../wasm/encode-module.js';
 import { decodeBody } from '../wasm/instructions.js';
 import { OP } from '../wasm/opcodes.js';
@@ -56,7 +56,7 @@ export function rewriteCore(wasm: Uint8Array, ramBytes: number): RewrittenCore {
   const module = parseModule(wasm);
   checkModule(module, ramBytes, MAX_GLOBALS);
   const memory = shareMemory(module, ramBytes, layout.totalBytes);
-  instrument(module, layout.controlOffset, memory.maxPages);
+  instrument(module, layout, memory.maxPages);
   const globalTypes = exportGlobals(module);
   const plainWasm = asyncify(encodeModule(module));
   const logging = parseModule(plainWasm);
@@ -65,13 +65,14 @@ export function rewriteCore(wasm: Uint8Array, ramBytes: number): RewrittenCore {
 }
 
 /** Polls, the boot function, memory.grow; the exports become `run` alone. */
-function instrument(module: WasmModule, controlOffset: number, maxPages: number): void {
+function instrument(module: WasmModule, layout: MemoryLayout, maxPages: number): void {
+  const { controlOffset } = layout;
   const graph = callGraphOf(module);
   graph.bodies.forEach(checkInstructions);
   const { importedFunctions } = graph;
   const blockingImport = functionImportIndex(module, BLOCKING_FUNCTION);
-  const bounds = new LoopBounds(graph, new ValueBounds(module, graph));
-  const plan = new PollPlanner(graph, bounds.turns, blockingImport).plan();
+  const bounds = new LoopBounds(graph, new ValueBounds(module, graph), layout.totalBytes);
+  const plan = new PollPlanner(graph, bounds, blockingImport).plan();
   const paramCounts = module.functions.map(
     (_, i) => functionType(module, importedFunctions + i)!.params.length,
   );

@@ -235,7 +235,9 @@ function rangeOf(op: number, operands: readonly Interval[]): Interval {
       return a.lo >= 0 && b.lo >= 0 ? inRange(a.lo * b.lo, a.hi * b.hi) : ANYTHING;
     case OP.i32And:
       if (a.lo >= 0) return { lo: 0, hi: b.lo >= 0 ? Math.min(a.hi, b.hi) : a.hi };
-      return b.lo >= 0 ? { lo: 0, hi: b.hi } : ANYTHING;
+      if (b.lo >= 0) return { lo: 0, hi: b.hi };
+      // a mask like ~3 rounds down
+      return isRoundingMask(b) ? { lo: a.lo & b.lo, hi: a.hi & b.lo } : ANYTHING;
     case OP.i32Or:
     case OP.i32Xor:
       return a.lo >= 0 && b.lo >= 0 ? { lo: 0, hi: allOnesAbove(Math.max(a.hi, b.hi)) } : ANYTHING;
@@ -254,6 +256,11 @@ function rangeOf(op: number, operands: readonly Interval[]): Interval {
     default:
       return ANYTHING;
   }
+}
+
+/** -1, -2, -4, -8, ... */
+function isRoundingMask(b: Interval): boolean {
+  return b.lo === b.hi && b.lo < 0 && (-b.lo & (-b.lo - 1)) === 0;
 }
 
 function isShift(b: Interval): boolean {
