@@ -34,6 +34,7 @@ const RAM_BYTES = 32 * 1024 * 1024;
 const CLOCK_READ_NS = 100;
 /** How often card and PF driver get a turn while the guest only looks at the clock. */
 const TURN_NS = 2000;
+const TURNS_A_WAIT = 8;
 
 /** One access of the guest to the VF, for tests that check the order of things. */
 export interface Access {
@@ -51,7 +52,11 @@ export interface MachineOptions {
   readonly vf?: boolean;
   /** Keeps every BAR0 access. */
   readonly trace?: boolean;
+  /** What the guest calls in place of an import: for measuring. */
+  readonly around?: (call: Import) => Import;
 }
+
+export type Import = (...values: number[]) => number | bigint | undefined;
 
 /** Thrown through the guest when the script is over. */
 class ScriptEnded extends Error {}
@@ -115,7 +120,11 @@ export class GuestMachine {
     this.pf.assignMac(0, GUEST_MAC, false);
 
     const core = new WebAssembly.Module(readFileSync(join(IMAGES, image, `build/${image}.core.wasm`)));
-    const instance = new WebAssembly.Instance(core, { 'srvm:guest/machine@0.1.0': this.#imports() });
+    const around = options.around ?? ((call) => call);
+    const imports = Object.entries(this.#imports()).map(([name, call]) => [name, around(call)]);
+    const instance = new WebAssembly.Instance(core, {
+      'srvm:guest/machine@0.1.0': Object.fromEntries(imports),
+    });
     const exports = instance.exports as unknown as { run(): number; memory: WebAssembly.Memory };
     this.#exports = exports;
     // all of the RAM at once: the buffer must stay the one that the card writes to
@@ -190,11 +199,12 @@ export class GuestMachine {
     }
   }
 
-  #imports(): Record<string, (...values: number[]) => number | bigint | void> {
+  #imports(): Record<string, Import> {
     return {
       'pci-read': (slot, offset) => (this.#answers(slot!) ? this.config.read32(offset!) : NOTHING_THERE),
       'pci-write': (slot, offset, value) => {
         if (this.#answers(slot!)) this.config.write32(offset!, value!);
+        return undefined;
       },
       'bar-read': (slot, bar, offset) => this.#barRead(slot!, bar!, offset!),
       'bar-write': (slot, bar, offset, value) => this.#barWrite(slot!, bar!, offset!, value!),
@@ -202,6 +212,7 @@ export class GuestMachine {
       'clock-ns': () => this.#readClock(),
       'console-write': (byte) => {
         this.console += String.fromCharCode(byte!);
+        return undefined;
       },
       'command-line': (index) =>
         index! < this.#commandLine.length ? this.#commandLine.charCodeAt(index!) : -1,
@@ -219,7 +230,7 @@ export class GuestMachine {
     return value;
   }
 
-  #barWrite(slot: number, bar: number, offset: number, value: number): void {
+  #barWrite(slot: number, bar: number, offset: number, value: number): undefined {
     if (!this.#answers(slot)) return;
     if (this.#traced && bar === 0) this.trace.push({ kind: 'write', register: offset, value: value >>> 0 });
     this.vf.write32(bar as 0 | 3, offset, value);
@@ -233,9 +244,9 @@ export class GuestMachine {
 
   #wait(timeoutUs: number): number {
     const untilNs = timeoutUs === 0xffffffff ? Infinity : this.timeNs + timeoutUs * 1000;
-    let idleTurns = 0;
-    while (this.turn() !== 0 || idleTurns++ < 2) {
-      if (this.#pendingLines !== 0) break;
+    // a wire that always has more would keep the card busy for ever
+    for (let turns = timeoutUs === 0 ? 1 : TURNS_A_WAIT; turns > 0 && this.#pendingLines === 0; turns--) {
+      if (this.turn() === 0) break;
     }
     while (this.#pendingLines === 0 && this.timeNs < untilNs) {
       const due = Math.min(untilNs, this.engine.nextDueNs(), this.timeNs + 20_000);
