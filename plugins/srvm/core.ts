@@ -73,7 +73,9 @@ class SrvmCore implements Core {
     this.#scan = scan;
     this.#lastLookNs = this.#view.clock.nowNs();
     Atomics.store(this.#view.shared, TRACKING_WORD, TRACKING.scan);
-    if (scan.attach() === 'lapped') this.#fallBack('the rings moved too fast to be read when tracking began');
+    if (scan.attach() === 'followed') return;
+    this.#laps++;
+    this.#fallBack('scan was lapped while it first read the rings, which moved too fast');
   }
 
   #lookAround(): number {
