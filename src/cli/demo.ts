@@ -2,21 +2,25 @@
  * `srvm demo`: the main job, shown. Two VMM processes, one network segment, an unmodified guest under traffic, a live
  * migration by the SRVM plugin while the traffic goes on, and a report of what was measured.
  *
- *   boot -> fill the store -> traffic (before) -> migrate (during) -> traffic (after) -> every value read back -> report
+ *   boot -> fill the store -> traffic (before) -> migrate (during) -> traffic (after) -> back again, every byte verified
+ *        -> every value read back -> report
+ *
+ * The first migration is the one that is timed: comparing 256 MiB byte for byte needs the guest to stand still meanwhile.
+ * The verified one goes the other way, under the same traffic.
  */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { realClock, seededRandom } from '../hardware/clock.js';
 import type { Chart } from '../measure/html-page.js';
-import { EchoProbe } from '../measure/load/echo-probe.js';
-import { KvClient } from '../measure/load/kv-client.js';
+import { EchoProbe, type EchoProbeReport } from '../measure/load/echo-probe.js';
+import { KvClient, type KvReport } from '../measure/load/kv-client.js';
 import type { TimeSeriesReport } from '../measure/load/time-series.js';
-import type { MigrationReport } from '../migration/report.js';
+import type { MigrationReport, RoundReport } from '../migration/report.js';
 import { followMigration } from './follow-migration.js';
 import { Lab, LabError, sleep } from './lab.js';
 import { migrationPage } from './migration-page.js';
-import { reportRows, roundLine } from './migration-text.js';
+import { reportRows, roundLine, verifierText } from './migration-text.js';
 import { formatMs, printJson, printTable } from './output.js';
 
 interface DemoOptions {
@@ -64,13 +68,8 @@ async function runDemo(options: DemoOptions): Promise<void> {
       '--append',
       `ip=${GUEST_IP} store=${options.megabytes}M`,
     ];
-    const source = await lab.vmm('demo-a', [
-      'run',
-      ...image,
-      '--vf',
-      `mac=${GUEST_MAC},wire=${lab.port('p0')}`,
-    ]);
-    const uri = `unix:${lab.folder}/migration.sock`;
+    const sourceWire = lab.port('p0');
+    const source = await lab.vmm('demo-a', ['run', ...image, '--vf', `mac=${GUEST_MAC},wire=${sourceWire}`]);
     const destination = await lab.vmm('demo-b', [
       'receive',
       '--listen',
@@ -78,7 +77,7 @@ async function runDemo(options: DemoOptions): Promise<void> {
       '--vf',
       `wire=${lab.port('p1')}`,
     ]);
-    const { address = uri } = await destination.qmp.execute<{ address: string }>('x-srvm-query-incoming');
+    const { address } = await destination.qmp.execute<{ address: string }>('x-srvm-query-incoming');
 
     const peer = lab.peer(PEER_MAC, '10.0.0.1');
     const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: 1000 });
@@ -101,26 +100,39 @@ async function runDemo(options: DemoOptions): Promise<void> {
     await sleep(STEADY_MS);
 
     say(`migrating over ${address} with plugins/srvm, mode ${options.mode}`);
-    const report = await followMigration(
+    const order = { plugin: 'plugins/srvm', pluginOptions: { mode: options.mode } };
+    const onRound = (round: RoundReport) => say(roundLine(round));
+    const there = await followMigration(
       source.qmp,
-      {
-        uri: address,
-        plugin: 'plugins/srvm',
-        pluginOptions: { mode: options.mode },
-        parameters: { 'downtime-limit': 20, 'x-srvm-verify': true },
-      },
-      { onRound: (round) => say(roundLine(round)) },
+      { ...order, uri: address, parameters: { 'downtime-limit': 20 } },
+      { onRound },
     );
     await sleep(STEADY_MS);
+    requireCompleted(there);
+    const probed = probe.report();
+    probe.stop();
+
+    say('and back again, every page compared before the guest runs');
+    const home = await source.qmp.execute<{ address: string }>('migrate-incoming', {
+      uri: 'tcp:127.0.0.1:0',
+      'x-srvm-vfs': [{ wire: sourceWire }],
+    });
+    const back = await followMigration(
+      destination.qmp,
+      { ...order, uri: home.address, parameters: { 'downtime-limit': 20, 'x-srvm-verify': true } },
+      { onRound },
+    );
+    requireCompleted(back);
     client.verifyAll();
     await until('every value is read back', () => client.phase === 'idle');
-    probe.stop();
-    finish(options, report, probe, client);
-    if (report.outcome !== 'completed')
-      throw new LabError(`the migration ${report.outcome}: ${report.error}`);
+    finish(options, { there, back, probed, stored: client.report() });
   } finally {
     await lab.close();
   }
+}
+
+function requireCompleted(report: MigrationReport): void {
+  if (report.outcome !== 'completed') throw new LabError(`the migration ${report.outcome}: ${report.error}`);
 }
 
 async function until(what: string, done: () => boolean): Promise<void> {
@@ -132,24 +144,33 @@ async function until(what: string, done: () => boolean): Promise<void> {
   }
 }
 
-function finish(options: DemoOptions, report: MigrationReport, probe: EchoProbe, client: KvClient): void {
-  const probed = probe.report();
-  const stored = client.report();
-  const series = { probe: probed.series, store: stored.series };
+interface DemoResult {
+  readonly there: MigrationReport;
+  readonly back: MigrationReport;
+  readonly probed: EchoProbeReport;
+  readonly stored: KvReport;
+}
+
+function finish(options: DemoOptions, { there, back, probed, stored }: DemoResult): void {
   if (options.json) {
-    printJson({ migration: report, probe: probed, store: stored });
+    printJson({ migration: there, verified: back, probe: probed, store: stored });
   } else {
-    const throughput = phasesOf(report, series.store);
-    const latency = phasesOf(report, series.probe);
+    const throughput = phasesOf(there, stored.series);
+    const latency = phasesOf(there, probed.series);
     printTable(
       ['', ''],
       [
-        ...reportRows(report),
+        ...reportRows(there).filter(([name]) => name !== 'verifier'),
+        ['verifier, there', verifierText(there)],
+        ['verifier, back', verifierText(back)],
         [
           'peer: probes',
           `${probed.sent} sent, ${probed.lost} lost, ${probed.duplicates} duplicated, ${probed.corrupt} corrupt`,
         ],
-        ['peer: longest gap', formatMs(probed.longestGapMs)],
+        [
+          'peer: longest gap',
+          `${formatMs(probed.longestGapMs)} (the peer itself stalled ${formatMs(probed.longestStallMs)} at worst)`,
+        ],
         [
           'store requests/s',
           `before ${throughput.before.rate}, during ${throughput.during.rate}, after ${throughput.after.rate}`,
@@ -169,7 +190,7 @@ function finish(options: DemoOptions, report: MigrationReport, probe: EchoProbe,
   const file = resolve(options.html);
   writeFileSync(
     file,
-    migrationPage(report, [rateChart(report, series.store), latencyChart(report, series.probe)]),
+    migrationPage(there, [rateChart(there, stored.series), latencyChart(there, probed.series)]),
   );
   process.stderr.write(`the whole report as a page: ${file}\n`);
 }

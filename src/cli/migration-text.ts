@@ -77,7 +77,8 @@ function coreText({ tracker }: MigrationReport): string {
   );
 }
 
-function verifierText({ verdict, dmaCoverage }: MigrationReport): string {
+/** The verifier's word on bytes and on DMA. */
+export function verifierText({ verdict, dmaCoverage }: MigrationReport): string {
   const bytes =
     verdict === null
       ? 'not asked for (--verify)'
