@@ -10,6 +10,9 @@ const { DESCRIPTOR_BYTES, MAX_RING_SLOTS, REG, TX, txRegister } = vf82599;
 const TDWBAL_ENABLE = 1;
 /** A driver fills this many slots past the tail at most before it moves it: they are not descriptors yet. */
 const UNPOSTED_SLOTS = 64;
+/** Waiting slots that a look examines for uses of contexts; write-backs wipe them out afterwards. */
+const WATCHED_SLOTS = 16;
+const BOTH_CONTEXTS = 3;
 
 export class TxWatch {
   readonly #view: CoreView;
@@ -45,6 +48,8 @@ class TxQueue {
   #base = 0;
   #ringBytes = 0;
   #everMoved = false;
+  /** A descriptor asked for a context that was set before anybody looked. */
+  #usesUnknown = false;
 
   constructor(view: CoreView, queue: number) {
     this.#view = view;
@@ -57,7 +62,10 @@ class TxQueue {
     const before = this.#head;
     // A queue whose head was never seen elsewhere is one that the guest does not use: what was sent, the other queue sent.
     // To be wrong, a busy one would have to come round to the same slot at every single look, the last one included.
-    if (head === before && !(anySent && this.#everMoved)) return 0;
+    if (head === before && !(anySent && this.#everMoved)) {
+      this.#watchUses(head);
+      return 0;
+    }
     this.#everMoved = before >= 0;
     this.#head = head;
     if (before < 0) {
@@ -75,12 +83,17 @@ class TxQueue {
     if (slots === 0) return 0;
     const passed = (head - before + slots) % slots;
     this.#rememberContexts(head, passed);
+    this.#watchUses(head);
     return passed;
   }
 
   finalLook(): void {
     this.#rememberContexts(this.#head, this.#executedSlots());
-    this.#noteUnknownContexts();
+    this.#watchUses(this.#head);
+    if (!this.#usesUnknown) return;
+    this.#view.note(
+      `Tx queue ${this.#queue} uses a context that was set before tracking began: it cannot be moved`,
+    );
   }
 
   /** How many slots behind the head surely hold what the device executed: not those the driver is filling. */
@@ -134,18 +147,31 @@ class TxQueue {
     }
   }
 
-  #noteUnknownContexts(): void {
-    const words = this.#view.ram.i32;
+  /** Looks at what waits to be sent for a use of a context that nobody saw being set. */
+  #watchUses(head: number): void {
     const slots = this.#slots();
-    for (let index = 0; index < 2; index++) {
-      if (this.#view.shared[contextAt(this.#queue, index)] === CONTEXT_KNOWN) continue;
-      for (let slot = 0; slot < slots; slot++) {
-        if (vf82599.contextUseAt(words, (this.#base >>> 2) + (slot << 2)) !== index) continue;
-        this.#view.note(
-          `Tx queue ${this.#queue} uses context ${index}, which was set before tracking began: it cannot be moved`,
-        );
-        break;
-      }
+    if (slots === 0 || this.#usesUnknown) return;
+    const tail = this.#view.bar0.read32(txRegister(this.#queue, TX.TDT));
+    if (tail >= slots) return;
+    const words = this.#view.ram.i32;
+    const firstWord = this.#base >>> 2;
+    let known = this.#knownMask();
+    let slot = head;
+    for (let i = 0; i < WATCHED_SLOTS && slot !== tail && known !== BOTH_CONTEXTS; i++) {
+      const word = firstWord + (slot << 2);
+      const set = vf82599.contextIndexAt(words, word);
+      if (set >= 0) known |= 1 << set;
+      const used = vf82599.contextUseAt(words, word);
+      if (used >= 0 && (known & (1 << used)) === 0) this.#usesUnknown = true;
+      slot = slot + 1 === slots ? 0 : slot + 1;
     }
+  }
+
+  #knownMask(): number {
+    const shared = this.#view.shared;
+    return (
+      (shared[contextAt(this.#queue, 0)] === CONTEXT_KNOWN ? 1 : 0) |
+      (shared[contextAt(this.#queue, 1)] === CONTEXT_KNOWN ? 2 : 0)
+    );
   }
 }

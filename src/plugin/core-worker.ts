@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
-import { threadCpuNs } from '../hypervisor/thread-cpu.js';
+import { nameThread, threadCpuNs } from '../hypervisor/thread-cpu.js';
 import type { Core, CoreModule, CoreView } from './core-api.js';
 import { CoreLoop } from './core-loop.js';
 import type { CoreMessage, CoreReport, CoreWorkerData } from './core-messages.js';
@@ -16,6 +16,7 @@ const SHORTEST_SLEEP_NS = 20_000;
 
 const port = parentPort!;
 const env = workerData as CoreWorkerData;
+nameThread('srvm tracker');
 const bornNs = realClock.nowNs();
 let loopCpuStartNs = 0;
 let loop: CoreLoop | null = null;

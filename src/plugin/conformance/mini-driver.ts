@@ -177,19 +177,22 @@ export class MiniDriver {
     return frames;
   }
 
-  /** Sends one frame, with a context descriptor before it as the stock driver has one. */
-  send(frame: Uint8Array, q = 0, context: readonly number[] | null = null): boolean {
+  /**
+   * Sends one frame. `context`: a context descriptor to post before it, or that one is `set` already; then the data
+   * descriptor asks for it. `command`: more command bits, VLAN insertion for one.
+   */
+  send(frame: Uint8Array, q = 0, context: readonly number[] | 'set' | null = null, command = 0): boolean {
     const { host, habits } = this;
     const queue = this.queues[q]!;
-    this.#cleanTx(q);
+    queue.txToClean = host.guestRead(txRegister(q, TX.TDH));
     const room = (queue.txToClean - queue.txToUse - 1 + habits.txSlots) % habits.txSlots;
     if (room < 4) return false;
-    if (context !== null) this.#putTx(q, context);
+    if (context !== null && context !== 'set') this.#putTx(q, context);
     const buffer = TX_BUFFERS + q * 0x4_0000 + queue.txToUse * 2048;
     host.ram.set(frame, buffer);
     this.#touch(buffer, frame.length);
-    const command = frame.length | (3 << 20) | (1 << 24) | (1 << 25) | (1 << 27) | (1 << 29);
-    this.#putTx(q, [buffer, 0, command, (frame.length << 14) | (context === null ? 0 : 1 << 7)]);
+    const data = frame.length | (3 << 20) | (1 << 24) | (1 << 25) | (1 << 27) | (1 << 29) | command;
+    this.#putTx(q, [buffer, 0, data, (frame.length << 14) | (context === null ? 0 : 1 << 7)]);
     host.guestWrite(txRegister(q, TX.TDT), queue.txToUse);
     this.sent++;
     return true;
@@ -206,11 +209,6 @@ export class MiniDriver {
 
   #ringOf(q: number): number {
     return this.habits.ringsAt + q * RING_STRIDE;
-  }
-
-  #cleanTx(q: number): void {
-    const queue = this.queues[q]!;
-    queue.txToClean = this.host.guestRead(txRegister(q, TX.TDH));
   }
 
   #putTx(q: number, words: readonly number[]): void {
