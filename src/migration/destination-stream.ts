@@ -6,6 +6,7 @@
  *
  * A frame out of this order ends the stream: STAGES says what may follow what.
  */
+import { findBackedPages } from './backed-pages.js';
 import type { ByteSink, Channel } from './channel.js';
 import { ChannelError, MigrationTimeoutError, ProtocolError } from './errors.js';
 import type { TimerClock } from './ports.js';
@@ -14,7 +15,8 @@ import { FrameDecoder } from './stream/decoder.js';
 import { FrameEncoder } from './stream/encoder.js';
 import { DEFAULT_LIMITS, FRAME, type FrameType, frameName } from './stream/frame.js';
 import { FrameQueue, type ReceivedFrame } from './stream/frame-queue.js';
-import { decodeRound, type VerifyVerdict } from './stream/records.js';
+import type { VerifyVerdict } from './stream/records.js';
+import { decodeRoundMarker } from './stream/round-marker.js';
 import { StateAssembler } from './stream/state-assembler.js';
 import { PageVerifier } from './verify.js';
 
@@ -132,7 +134,7 @@ export class LocalDestinationStream implements DestinationStream, ByteSink {
 
   async attach(memory: WebAssembly.Memory, ramBytes: number): Promise<void> {
     this.#receiver = new PageReceiver(memory.buffer as unknown as SharedArrayBuffer, ramBytes);
-    this.#verifier = new PageVerifier(memory, this.#receiver.ramPages);
+    this.#verifier = new PageVerifier(memory, this.#receiver.ramPages, findBackedPages(memory, ramBytes));
     this.#heardAtNs = this.#o.clock.nowNs();
     this.#watchSilence(this.#o.silenceLimitMs);
     this.#resume?.();
@@ -228,14 +230,14 @@ export class LocalDestinationStream implements DestinationStream, ByteSink {
   }
 
   #endRound(payload: Buffer): void {
-    const { pages, round } = decodeRound(payload);
+    const { pages, round } = decodeRoundMarker(payload);
     if (pages !== this.#roundPages) {
       throw new ProtocolError(
         `migration stream: round ${round} has ${pages} pages, ${this.#roundPages} arrived`,
       );
     }
     this.#roundPages = 0;
-    // the same record back: "all of round n is in memory here"
+    // the same marker back: "all of round n is in memory here"
     this.sendRecord(FRAME.roundDone, payload).catch((error) => this.#queue.fail(error));
   }
 

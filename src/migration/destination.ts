@@ -234,8 +234,11 @@ export class DestinationMigration {
     const runningAtNs = clock.nowNs();
     const activateMs = (runningAtNs - beganNs) / 1e6;
     this.#to('running');
-    await this.#noted('answering RUNNING', () => this.#send(FRAME.running, { activateMs, runningAtNs }));
-    await this.#noted('announcing to the network', async () => vm.device?.announce());
+    // the network is told first: until it knows, packets still go to the source
+    await Promise.all([
+      this.#noted('announcing to the network', async () => vm.device?.announce()),
+      this.#noted('answering RUNNING', () => this.#send(FRAME.running, { activateMs, runningAtNs })),
+    ]);
     await this.#noted('ending the device migration', async () => {
       await vm.device?.stop();
     });

@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
+import { nameThread } from '../hypervisor/thread-cpu.js';
 import { parseAddress } from './channel.js';
 import { serveCalls } from './core-calls.js';
 import { LocalDestinationStream } from './destination-stream.js';
@@ -18,6 +19,7 @@ export interface ReceiverCoreData {
 const data = workerData as ReceiverCoreData;
 const address = parseAddress(data.listen);
 
+nameThread('srvm receiver');
 serveCalls(
   parentPort!,
   new LocalDestinationStream({

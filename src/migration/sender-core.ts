@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
+import { nameThread } from '../hypervisor/thread-cpu.js';
 import { findBackedPages } from './backed-pages.js';
 import { parseAddress } from './channel.js';
 import { serveCalls } from './core-calls.js';
@@ -22,6 +23,7 @@ export interface SenderCoreData {
 const data = workerData as SenderCoreData;
 const address = parseAddress(data.to);
 
+nameThread('srvm sender');
 serveCalls(
   parentPort!,
   new LocalSourceStream({

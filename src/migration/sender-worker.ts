@@ -29,8 +29,8 @@ export class SenderWorker implements SourceStream {
     await this.#calls.call('sendState', type, state);
   }
 
-  async sendRound(firstRound: boolean): Promise<RoundTraffic> {
-    return (await this.#calls.call('sendRound', firstRound)) as RoundTraffic;
+  async sendRound(round: number): Promise<RoundTraffic> {
+    return (await this.#calls.call('sendRound', round)) as RoundTraffic;
   }
 
   async sendHashes(): Promise<void> {

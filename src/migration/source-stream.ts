@@ -2,7 +2,7 @@
  * The source's end of the stream: owns the channel, sends pages, records and states, hands out the answers. It runs in
  * the sender core during a migration; tests and the simulator run it in their own thread.
  */
-import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
+import { PAGE_SHIFT } from '../hardware/units.js';
 import type { BackedPages } from './backed-pages.js';
 import type { ByteSink, Channel } from './channel.js';
 import { ChannelError, MigrationCancelledError } from './errors.js';
@@ -19,6 +19,8 @@ import {
   STATE_PIECE_HEADER_BYTES,
 } from './stream/frame.js';
 import { FrameQueue, type ReceivedFrame } from './stream/frame-queue.js';
+import { encodeRoundMarker } from './stream/round-marker.js';
+import { PageHasher } from './verify.js';
 
 /** What a round moved. */
 export interface RoundTraffic {
@@ -37,8 +39,8 @@ export interface SourceStream {
   connect(): Promise<void>;
   sendRecord(type: FrameType, payload: Uint8Array): Promise<void>;
   sendState(type: FrameType, state: Uint8Array): Promise<void>;
-  /** Sends every page marked in the map and clears its mark. */
-  sendRound(firstRound: boolean): Promise<RoundTraffic>;
+  /** Sends every page marked in the map, clears its mark, and marks the round's end. */
+  sendRound(round: number): Promise<RoundTraffic>;
   /** Sends a hash of every page of RAM. */
   sendHashes(): Promise<void>;
   /** The next answer; rejects when the link ended. */
@@ -67,6 +69,8 @@ export interface SourceStreamOptions {
 /** 512 KiB a batch: large enough for the kernel, small enough to stay in a core's cache. */
 const DEFAULT_BATCH_PAGES = 128;
 const BATCH_BUFFERS = 4;
+/** So few that both sides hash at the same time. */
+const HASHES_PER_FRAME = 2048;
 /** Steps between two turns of the event loop, so that answers, cancel and new limits are heard. */
 const STEPS_PER_TURN = 8;
 
@@ -187,22 +191,25 @@ export class LocalSourceStream implements SourceStream {
 
   async sendState(type: FrameType, state: Uint8Array): Promise<void> {
     const limit = DEFAULT_LIMITS.maxStatePieceBytes;
+    const sent: Promise<void>[] = [];
     for (let offset = 0; offset < state.length || offset === 0; offset += limit) {
       const piece = state.subarray(offset, offset + limit);
       const payload = Buffer.allocUnsafe(STATE_PIECE_HEADER_BYTES + piece.length);
       payload.writeUInt32LE(state.length, 0);
       payload.writeUInt32LE(offset, 4);
       payload.set(piece, STATE_PIECE_HEADER_BYTES);
-      await this.sendRecord(type, payload);
+      // all at once: what the engine sends next comes behind the last piece, waited for or not
+      sent.push(this.sendRecord(type, payload));
     }
+    await Promise.all(sent);
   }
 
-  async sendRound(firstRound: boolean): Promise<RoundTraffic> {
+  async sendRound(round: number): Promise<RoundTraffic> {
     const sender = this.#need(this.#sender);
     const pool = this.#need(this.#pool);
     const before = { dataPages: sender.dataPages, zeroPages: sender.zeroPages, bytes: sender.bytes };
     // looked up after the logs began: a page touched later is marked and sent again
-    sender.begin(firstRound ? (this.#o.backed?.unbacked() ?? null) : null);
+    sender.begin(round === 1 ? (this.#o.backed?.unbacked() ?? null) : null);
     for (let turn = 0; !sender.done; turn++) {
       if (this.#closed)
         throw new MigrationCancelledError('the stream was closed while pages were on their way');
@@ -212,32 +219,33 @@ export class LocalSourceStream implements SourceStream {
         await new Promise((resume) => setImmediate(resume));
       this.#count(sender);
     }
+    const dataPages = sender.dataPages - before.dataPages;
+    const zeroPages = sender.zeroPages - before.zeroPages;
+    await this.sendRecord(FRAME.round, encodeRoundMarker({ round, pages: dataPages + zeroPages }));
     while (!pool.idle) await pool.progress();
     if (pool.failure) throw pool.failure;
     this.#count(sender);
-    return {
-      dataPages: sender.dataPages - before.dataPages,
-      zeroPages: sender.zeroPages - before.zeroPages,
-      bytes: sender.bytes - before.bytes,
-    };
+    return { dataPages, zeroPages, bytes: sender.bytes - before.bytes };
   }
 
   async sendHashes(): Promise<void> {
     const ramPages = this.#o.ramBytes >>> PAGE_SHIFT;
-    const perFrame = (DEFAULT_LIMITS.maxHashesBytes - 8) >> 3;
-    for (let first = 0; first < ramPages; first += perFrame) {
-      const count = Math.min(perFrame, ramPages - first);
+    const hasher = new PageHasher(this.#o.memory, this.#o.backed?.unbacked() ?? null);
+    const sent: Promise<void>[] = [];
+    for (let first = 0; first < ramPages; first += HASHES_PER_FRAME) {
+      const count = Math.min(HASHES_PER_FRAME, ramPages - first);
       const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + 8 + count * 8);
       frame.writeUInt32LE(first, FRAME_HEADER_BYTES);
       frame.writeUInt32LE(count, FRAME_HEADER_BYTES + 4);
       for (let i = 0, at = FRAME_HEADER_BYTES + 8; i < count; i++, at += 8) {
-        const page = (first + i) * PAGE_BYTES;
-        frame.writeUInt32LE(this.#helper.hash(page, page + PAGE_BYTES), at);
-        frame.writeUInt32LE(this.#helper.hashHigh(), at + 4);
+        frame.writeUInt32LE(hasher.hash(first + i), at);
+        frame.writeUInt32LE(hasher.high, at + 4);
       }
       this.#encoder.seal(frame, FRAME.hashes, 8 + count * 8);
-      await this.#send(frame);
+      // not waited for one by one: the other side compares while this one hashes on
+      sent.push(this.#send(frame));
     }
+    await Promise.all(sent);
   }
 
   nextFrame(): Promise<ReceivedFrame> {

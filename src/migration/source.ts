@@ -37,12 +37,12 @@ import {
   decodeAbort,
   decodeReady,
   decodeRefuse,
-  decodeRound,
   decodeRunning,
   encodeRecord,
   type Offer,
   recordText,
 } from './stream/records.js';
+import { decodeRoundMarker } from './stream/round-marker.js';
 import { namePages } from './verify.js';
 
 export interface SourceMigrationOptions {
@@ -222,12 +222,9 @@ export class SourceMigration {
     const { oneWay } = this.#o;
     this.#timeline.beginRound(round, due);
     // no limit of its own: how long a round takes is the link's affair; that the link is alive is the stream's
-    const traffic = await this.#steps.run('sending pages', ROUND_LIMIT_MS, () =>
-      stream.sendRound(round === 1),
-    );
-    await this.#send(FRAME.round, { round, pages: traffic.dataPages + traffic.zeroPages });
+    const traffic = await this.#steps.run('sending pages', ROUND_LIMIT_MS, () => stream.sendRound(round));
     if (!oneWay) {
-      const answer = decodeRound((await this.#expect(FRAME.roundDone)).payload);
+      const answer = decodeRoundMarker((await this.#expect(FRAME.roundDone)).payload);
       if (answer.round !== round)
         throw new ProtocolError(`round ${round} was answered as round ${answer.round}`);
     }
@@ -263,8 +260,7 @@ export class SourceMigration {
     let deviceState = new Uint8Array();
     await Promise.all([
       timed(async () => {
-        const traffic = await this.#step('sending the last pages', () => stream.sendRound(false));
-        await this.#send(FRAME.round, { round, pages: traffic.dataPages + traffic.zeroPages });
+        const traffic = await this.#step('sending the last pages', () => stream.sendRound(round));
         this.#timeline.roundSent(traffic);
       }).then((ms) => {
         parts.lastPagesMs = ms;
@@ -292,10 +288,13 @@ export class SourceMigration {
   async #handOver(round: number, vmState: Uint8Array, deviceState: Uint8Array): Promise<void> {
     const stream = this.#stream;
     const { device, oneWay } = this.#o;
-    await this.#step('sending the vCPU state', () => stream.sendState(FRAME.vmState, vmState));
-    if (device)
-      await this.#step('sending the device state', () => stream.sendState(FRAME.deviceState, deviceState));
-    await this.#send(FRAME.end, { round });
+    // handed over together: the stream keeps their order
+    await Promise.all([
+      this.#step('sending the vCPU state', () => stream.sendState(FRAME.vmState, vmState)),
+      device &&
+        this.#step('sending the device state', () => stream.sendState(FRAME.deviceState, deviceState)),
+      this.#send(FRAME.end, { round }),
+    ]);
     if (oneWay) return;
     await this.#expect(FRAME.roundDone);
     const ready = decodeReady((await this.#expect(FRAME.ready)).payload);

@@ -5,23 +5,60 @@
  *   DMA:    what the IOMMU recorded as written against what the tracker marked: missed and over-marked pages
  */
 import { PAGE_BYTES } from '../hardware/units.js';
+import type { BackedPages } from './backed-pages.js';
 import { StreamFormatError } from './errors.js';
-import { createPageHelper, type PageHelper } from './page-helper.js';
+import { createHashedBuffer, createPageHelper, type PageHelper } from './page-helper.js';
 import { MAX_NAMED_PAGES, type VerifyVerdict } from './stream/records.js';
 
 const HASH_BYTES = 8;
 const HASHES_HEADER_BYTES = 8;
 
+/**
+ * Pages' hashes, at either end. A page that the kernel never backed is zero and is not read: reading would fault it in,
+ * and the guest stands still meanwhile.
+ */
+export class PageHasher {
+  /** High half of the last hash. */
+  high = 0;
+  readonly #helper: PageHelper;
+  readonly #unbacked: Uint8Array | null;
+  readonly #zeroLow: number;
+  readonly #zeroHigh: number;
+
+  constructor(memory: WebAssembly.Memory, unbacked: Uint8Array | null) {
+    this.#helper = createPageHelper(memory);
+    this.#unbacked = unbacked;
+    const zeroPage = createHashedBuffer(PAGE_BYTES);
+    this.#zeroLow = zeroPage.hash(0, PAGE_BYTES);
+    this.#zeroHigh = zeroPage.hashHigh();
+  }
+
+  /** Low half of the page's hash. */
+  hash(page: number): number {
+    if (this.#unbacked !== null && this.#unbacked[page] !== 0) {
+      this.high = this.#zeroHigh;
+      return this.#zeroLow;
+    }
+    const at = page * PAGE_BYTES;
+    const low = this.#helper.hash(at, at + PAGE_BYTES);
+    this.high = this.#helper.hashHigh();
+    return low;
+  }
+}
+
 /** Destination: holds the source's hashes against RAM as it was received. */
 export class PageVerifier {
-  readonly #helper: PageHelper;
+  readonly #memory: WebAssembly.Memory;
+  readonly #backed: BackedPages | null;
   readonly #ramPages: number;
+  #hasher: PageHasher | null = null;
   #next = 0;
   #differing = 0;
   readonly #named: number[] = [];
 
-  constructor(memory: WebAssembly.Memory, ramPages: number) {
-    this.#helper = createPageHelper(memory);
+  constructor(memory: WebAssembly.Memory, ramPages: number, backed: BackedPages | null = null) {
+    this.#memory = memory;
+    this.#backed = backed;
     this.#ramPages = ramPages;
   }
 
@@ -38,11 +75,12 @@ export class PageVerifier {
     ) {
       throw new StreamFormatError(`migration stream: hashes of pages ${first}+${count} do not fit here`);
     }
+    // looked up when the first hashes come: all pages have been received by then
+    this.#hasher ??= new PageHasher(this.#memory, this.#backed?.unbacked() ?? null);
+    const hasher = this.#hasher;
     for (let i = 0, at = HASHES_HEADER_BYTES; i < count; i++, at += HASH_BYTES) {
-      const page = (first + i) * PAGE_BYTES;
-      const low = this.#helper.hash(page, page + PAGE_BYTES);
-      if (low === payload.readUInt32LE(at) && this.#helper.hashHigh() === payload.readUInt32LE(at + 4))
-        continue;
+      const low = hasher.hash(first + i);
+      if (low === payload.readUInt32LE(at) && hasher.high === payload.readUInt32LE(at + 4)) continue;
       this.#differing++;
       if (this.#named.length < MAX_NAMED_PAGES) this.#named.push(first + i);
     }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { FRAME, type FrameType } from '../../src/migration/stream/frame.js';
 import { encodeRecord } from '../../src/migration/stream/records.js';
+import { encodeRoundMarker } from '../../src/migration/stream/round-marker.js';
 import { createPair } from './pair.js';
 
 const RAM_BYTES = 1024 * 1024;
@@ -60,8 +61,7 @@ describe('the destination, hand-fed', () => {
 
   it('refuses pages before it has accepted', async () => {
     const c = await connected();
-    await c.stream.sendRound(true);
-    await c.send(FRAME.round, { round: 1, pages: 0 });
+    await c.stream.sendRound(1);
     await expectGivenUp(c, /no place at stage "hello"/);
   });
 
@@ -89,10 +89,10 @@ describe('the destination, hand-fed', () => {
     await expectGivenUp(twice, /hello frame has no place/);
     const late = await accepted();
     await late.stream.sendState(FRAME.vmState, Uint8Array.of(1));
-    await late.send(FRAME.round, { round: 1, pages: 0 });
+    await late.stream.sendRecord(FRAME.round, encodeRoundMarker({ round: 1, pages: 0 }));
     await expectGivenUp(late, /round frame has no place/);
     const lying = await accepted();
-    await lying.send(FRAME.round, { round: 1, pages: 5 });
+    await lying.stream.sendRecord(FRAME.round, encodeRoundMarker({ round: 1, pages: 5 }));
     await expectGivenUp(lying, /has 5 pages, 0 arrived/);
   });
 

@@ -2,8 +2,8 @@
  * The small records of the protocol, as CBOR maps. Decoders are strict: exactly the known fields, each of its type and
  * within its bound.
  *
- *   source -> destination   hello (Offer), round, end, commit, abort
- *   destination -> source   accept, refuse, prepared, roundDone, ready, running, abort
+ *   source -> destination   hello (Offer), end, commit, abort
+ *   destination -> source   accept, refuse, prepared, ready, running, abort
  */
 import { Encoder } from 'cbor-x';
 import { type RefusalReason, StreamFormatError } from '../errors.js';
@@ -37,12 +37,6 @@ export interface Offer {
 export interface RefuseRecord {
   readonly reason: RefusalReason;
   readonly message: string;
-}
-
-export interface RoundRecord {
-  readonly round: number;
-  /** Pages in this round: data and zero. */
-  readonly pages: number;
 }
 
 export interface VerifyVerdict {
@@ -244,14 +238,6 @@ export function decodeRefuse(bytes: Uint8Array): RefuseRecord {
   const message = reader.text('message');
   reader.end();
   return { reason: REASONS.includes(reason) ? (reason as RefusalReason) : 'other', message };
-}
-
-export function decodeRound(bytes: Uint8Array): RoundRecord {
-  const reader = new FieldReader('round', bytes);
-  const round = reader.integer('round', 0, 2 ** 31);
-  const pages = reader.integer('pages', 0, 2 ** 31);
-  reader.end();
-  return { round, pages };
 }
 
 export function decodeReady(bytes: Uint8Array): ReadyRecord {
