@@ -8,6 +8,7 @@ import { CodeWriter } from '../../src/guest/rewrite/code-writer.js';
 import { LoopBounds, turnsWhile } from '../../src/guest/rewrite/loop-bounds.js';
 import { ValueBounds } from '../../src/guest/rewrite/value-bounds.js';
 import { encodeModule } from '../../src/guest/wasm/encode-module.js';
+import { decodeBody } from '../../src/guest/wasm/instructions.js';
 import { OP } from '../../src/guest/wasm/opcodes.js';
 import { parseModule } from '../../src/guest/wasm/parse-module.js';
 import { EXTERNAL_KIND, VALUE_TYPE, type WasmModule } from '../../src/guest/wasm/wasm-module.js';
@@ -53,7 +54,10 @@ function search(
   module: WasmModule,
   look: (bounds: LoopBounds, f: number, at: number) => number | null,
 ): Found {
-  const graph = callGraphOf(module);
+  const graph = callGraphOf(
+    module,
+    module.bodies.map(({ code }) => decodeBody(code)),
+  );
   const bounds = new LoopBounds(graph, new ValueBounds(module, graph), 65536);
   const found: Found = new Map();
   graph.bodies.forEach((body, f) => {

@@ -20,9 +20,9 @@ export interface CallGraph {
 
 const NONE: readonly number[] = [];
 
-export function callGraphOf(module: WasmModule): CallGraph {
+/** @param bodies the module's bodies, decoded. */
+export function callGraphOf(module: WasmModule, bodies: readonly (readonly Instruction[])[]): CallGraph {
   const importedFunctions = importedFunctionCount(module);
-  const bodies = module.bodies.map((body) => decodeBody(body.code));
   const byType = new Map<string, number[]>();
   const addressTaken = findAddressTaken(module, bodies);
   for (const target of addressTaken) {

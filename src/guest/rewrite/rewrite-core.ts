@@ -7,8 +7,9 @@
  * the other.
  */
 import { layoutFor, MAX_GLOBALS, type MemoryLayout } from '../../machine/layout.js';
+import { GuestImageError } from '../guest-image-error.js';
 import { encodeModule } from '../wasm/encode-module.js';
-import { decodeBody } from '../wasm/instructions.js';
+import { decodeBody, type Instruction } from '../wasm/instructions.js';
 import { OP } from '../wasm/opcodes.js';
 import { parseModule } from '../wasm/parse-module.js';
 import {
@@ -55,8 +56,13 @@ export function rewriteCore(wasm: Uint8Array, ramBytes: number): RewrittenCore {
   const layout = layoutFor(ramBytes);
   const module = parseModule(wasm);
   checkModule(module, ramBytes, MAX_GLOBALS);
+  const bodies = module.bodies.map(({ code }) => decodeBody(code));
+  bodies.forEach(checkInstructions);
+  if (!WebAssembly.validate(wasm as BufferSource)) {
+    throw new GuestImageError('malformed', 'the image’s WebAssembly is not valid');
+  }
   const memory = shareMemory(module, ramBytes, layout.totalBytes);
-  instrument(module, layout, memory.maxPages);
+  instrument(module, bodies, layout, memory.maxPages);
   const globalTypes = exportGlobals(module);
   const plainWasm = asyncify(encodeModule(module));
   const logging = parseModule(plainWasm);
@@ -65,10 +71,14 @@ export function rewriteCore(wasm: Uint8Array, ramBytes: number): RewrittenCore {
 }
 
 /** Polls, the boot function, memory.grow; the exports become `run` alone. */
-function instrument(module: WasmModule, layout: MemoryLayout, maxPages: number): void {
+function instrument(
+  module: WasmModule,
+  bodies: readonly (readonly Instruction[])[],
+  layout: MemoryLayout,
+  maxPages: number,
+): void {
   const { controlOffset } = layout;
-  const graph = callGraphOf(module);
-  graph.bodies.forEach(checkInstructions);
+  const graph = callGraphOf(module, bodies);
   const { importedFunctions } = graph;
   const blockingImport = functionImportIndex(module, BLOCKING_FUNCTION);
   const bounds = new LoopBounds(graph, new ValueBounds(module, graph), layout.totalBytes);
