@@ -11,6 +11,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import type { VmmMigrationReport } from '../control/vmm-migration.js';
 import { realClock, seededRandom } from '../hardware/clock.js';
 import type { Chart } from '../measure/html-page.js';
 import { EchoProbe, type EchoProbeReport } from '../measure/load/echo-probe.js';
@@ -145,7 +146,7 @@ async function until(what: string, done: () => boolean): Promise<void> {
 }
 
 interface DemoResult {
-  readonly there: MigrationReport;
+  readonly there: VmmMigrationReport;
   readonly back: MigrationReport;
   readonly probed: EchoProbeReport;
   readonly stored: KvReport;

@@ -3,7 +3,8 @@
  */
 import type { QmpClient } from '../control/qmp-client.js';
 import type { QmpEvent } from '../control/qmp-protocol.js';
-import type { MigrationReport, RoundReport } from '../migration/report.js';
+import type { VmmMigrationReport } from '../control/vmm-migration.js';
+import type { RoundReport } from '../migration/report.js';
 
 export interface MigrationOrder {
   readonly uri: string;
@@ -23,7 +24,7 @@ export async function followMigration(
   client: QmpClient,
   order: MigrationOrder,
   watcher: MigrationWatcher = {},
-): Promise<MigrationReport> {
+): Promise<VmmMigrationReport> {
   const before = client.onEvent;
   const over = new Promise<void>((resolve, reject) => {
     client.onClose = () => reject(new Error('the VMM process went away during the migration'));
@@ -43,7 +44,7 @@ export async function followMigration(
       ...(order.pluginOptions === undefined ? {} : { 'x-srvm-plugin-options': order.pluginOptions }),
     });
     await over;
-    return await client.execute<MigrationReport>('x-srvm-query-migration-report');
+    return await client.execute<VmmMigrationReport>('x-srvm-query-migration-report');
   } finally {
     client.onEvent = before;
     client.onClose = null;

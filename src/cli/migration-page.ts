@@ -1,10 +1,11 @@
 /** A migration's report as an HTML page: rounds by cause, and whatever time series were recorded beside it. */
+
+import type { VmmMigrationReport } from '../control/vmm-migration.js';
 import { type Chart, renderPage } from '../measure/html-page.js';
-import type { MigrationReport } from '../migration/report.js';
 import { reportRows } from './migration-text.js';
 
 /** @param series charts whose time zero is the migration's start. */
-export function migrationPage(report: MigrationReport, series: readonly Chart[]): string {
+export function migrationPage(report: VmmMigrationReport, series: readonly Chart[]): string {
   const rounds = report.rounds;
   const xSeconds = rounds.map((round) => (round.startedAtMs + round.durationMs / 2) / 1e3);
   const later = (of: (index: number) => number) => rounds.map((_, index) => (index === 0 ? null : of(index)));
@@ -33,7 +34,20 @@ export function migrationPage(report: MigrationReport, series: readonly Chart[])
         xSeconds,
         lines: [{ label: 'rate', values: rounds.map((round) => round.bytesPerSecond / 2 ** 20) }],
       },
+      coresChart(report),
     ],
     data: report,
   });
+}
+
+/** What each core of the source process ran, the extra one among them. */
+function coresChart({ cores }: VmmMigrationReport): Chart {
+  const names = [...new Set(cores.flatMap((sample) => Object.keys(sample.percent)))].sort();
+  return {
+    title: 'CPU time of the source process, by core',
+    unit: '% of a core',
+    kind: 'line',
+    xSeconds: cores.map((sample) => sample.atMs / 1e3),
+    lines: names.map((label) => ({ label, values: cores.map((sample) => sample.percent[label] ?? null) })),
+  };
 }

@@ -2,11 +2,12 @@
  * The QMP commands of a VMM process: QEMU's names, arguments and units where QEMU has them; own ones begin with x-srvm-.
  */
 import { MAX_RAM_BYTES } from '../machine/layout.js';
+import { listThreads } from '../measure/threads.js';
 import { DEFAULT_PARAMETERS } from '../migration/parameters.js';
 import { PluginCatalog } from './plugin-catalog.js';
 import { isJsonObject, type JsonObject, QmpError } from './qmp-protocol.js';
 import type { QmpHandler } from './qmp-server.js';
-import { listThreads, queryPci, queryStats, queryStatus, queryVm } from './status.js';
+import { queryPci, queryStats, queryStatus, queryVm } from './status.js';
 import type { VfRequest, Vmm } from './vmm.js';
 import type { VmmMigrations } from './vmm-migration.js';
 

@@ -1,6 +1,6 @@
 /** What a VMM tells of itself, in QMP's terms and in its own. */
-import { readdirSync, readFileSync } from 'node:fs';
 import type { VmStateKind } from '../hypervisor/vm-state.js';
+import { listThreads } from '../measure/threads.js';
 import type { Vmm } from './vmm.js';
 
 /** QEMU's run state for each of ours. */
@@ -48,33 +48,6 @@ export function queryPci(vmm: Vmm): object[] {
       ],
     },
   ];
-}
-
-export interface ThreadInfo {
-  readonly tid: number;
-  readonly name: string;
-  readonly cpuMs: number;
-}
-
-/** This process's threads as the kernel lists them; empty where there is no /proc. */
-export function listThreads(): ThreadInfo[] {
-  let tids: string[];
-  try {
-    tids = readdirSync('/proc/self/task');
-  } catch {
-    return [];
-  }
-  const threads: ThreadInfo[] = [];
-  for (const tid of tids) {
-    try {
-      const name = readFileSync(`/proc/self/task/${tid}/comm`, 'utf8').trim();
-      const runNs = Number(readFileSync(`/proc/self/task/${tid}/schedstat`, 'utf8').split(' ', 1)[0]);
-      threads.push({ tid: Number(tid), name, cpuMs: runNs / 1e6 });
-    } catch {
-      // it ended between the listing and the reading
-    }
-  }
-  return threads;
 }
 
 /** x-srvm-query-vm. */

@@ -4,6 +4,8 @@
  *   idle --start--> outgoing --> idle (the VM stays: failed, cancelled) | retired (it is elsewhere, or may be)
  *   idle --listen--> incoming --> idle (the VM is here)                   retired --listen--> incoming
  */
+
+import { type CoreSample, CoreSampler } from '../measure/threads.js';
 import { createDestinationMigration, createSourceMigration } from '../migration/create.js';
 import type { DestinationMigration, DestinationPhase, DestinationResult } from '../migration/destination.js';
 import { DEFAULT_PARAMETERS, type MigrationParameters, withParameters } from '../migration/parameters.js';
@@ -22,6 +24,11 @@ export interface MigrateRequest {
   /** Folder or package; null: the guest has no VF, or the default plugin is used. */
   readonly plugin: string | null;
   readonly pluginOptions: Readonly<Record<string, string>>;
+}
+
+/** The engine's report, and what the cores of this process ran meanwhile. */
+export interface VmmMigrationReport extends MigrationReport {
+  readonly cores: readonly CoreSample[];
 }
 
 export interface IncomingStatus {
@@ -46,7 +53,7 @@ export class VmmMigrations {
   #activity: Activity = { kind: 'idle' };
   #parameters: MigrationParameters = DEFAULT_PARAMETERS;
   #lastInfo: MigrationInfo = { status: 'none' };
-  #lastReport: MigrationReport | null = null;
+  #lastReport: VmmMigrationReport | null = null;
   #incoming: IncomingStatus = { status: 'none', address: null, error: null, result: null };
   #retiredAs: 'postmigrate' | 'outcome-unknown' | null = null;
 
@@ -60,7 +67,7 @@ export class VmmMigrations {
     return this.#parameters;
   }
 
-  get lastReport(): MigrationReport | null {
+  get lastReport(): VmmMigrationReport | null {
     return this.#lastReport;
   }
 
@@ -113,7 +120,10 @@ export class VmmMigrations {
       },
       onRound: (round) => vmm.emit('X_SRVM_ROUND', { ...round }),
     });
-    const done = migration.run().then((report) => this.#ended(migration, report));
+    const sampler = new CoreSampler();
+    const done = migration
+      .run()
+      .then((report) => this.#ended(migration, { ...report, cores: sampler.stop() }));
     this.#activity = { kind: 'outgoing', migration, done };
   }
 
@@ -163,7 +173,7 @@ export class VmmMigrations {
     await done;
   }
 
-  async #ended(migration: SourceMigration, report: MigrationReport): Promise<void> {
+  async #ended(migration: SourceMigration, report: VmmMigrationReport): Promise<void> {
     this.#lastInfo = migration.info();
     this.#lastReport = report;
     this.#activity = { kind: 'idle' };

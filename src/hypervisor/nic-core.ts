@@ -15,7 +15,7 @@ import { openWire } from '../hardware/wire/open.js';
 import type { Wire } from '../hardware/wire/wire.js';
 import { InterruptRemap } from './interrupt-remap.js';
 import type { NicCommand, NicReply, NicWorkerData, WireSpec } from './nic-messages.js';
-import { threadCpuNs } from './thread-cpu.js';
+import { nameThread, threadCpuNs } from './thread-cpu.js';
 
 /** Steps in a row before the sockets are looked at. */
 const STEPS_PER_TURN = 8;
@@ -183,6 +183,7 @@ async function makeWire(spec: WireSpec): Promise<Wire> {
 const port = parentPort!;
 const { nic, wire: wireSpec, routes } = workerData as NicWorkerData;
 const post = (reply: NicReply): void => port.postMessage(reply);
+nameThread('srvm nic');
 try {
   const wire = await makeWire(wireSpec);
   const core = new NicCore(new NicShared(nic), wire, new InterruptRemap(routes), post);

@@ -2,7 +2,7 @@
  * CPU time of threads, as the kernel's scheduler counts it. A thread that blocks in its guest cannot be asked: it tells
  * its name in /proc once, and anyone reads its account.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 
 /** The kernel resolves this path for the thread that opens it. */
 const THREAD_SELF = '/proc/thread-self';
@@ -13,6 +13,15 @@ export function threadPath(): string | null {
     return `/proc/${readlinkSync(THREAD_SELF)}`;
   } catch {
     return null;
+  }
+}
+
+/** Names the calling thread for `top -H`, `ps -T` and whoever lists the threads of this process; at most 15 characters. */
+export function nameThread(name: string): void {
+  try {
+    writeFileSync(`${THREAD_SELF}/comm`, name.slice(0, 15));
+  } catch {
+    // a name is a convenience: without /proc there is none
   }
 }
 

@@ -9,7 +9,7 @@ import { layoutFor } from '../machine/layout.js';
 import { controlWords } from '../machine/memory.js';
 import { runVcpu } from '../machine/vcpu.js';
 import { GuestBusView, type SlotHandle } from './guest-bus-view.js';
-import { threadPath } from './thread-cpu.js';
+import { nameThread, threadPath } from './thread-cpu.js';
 
 export interface VcpuWorkerData {
   readonly image: LoadedImage;
@@ -25,6 +25,7 @@ export interface VcpuThreadMessage {
 }
 
 const { image, memory, port, slots } = workerData as VcpuWorkerData;
+nameThread('srvm vcpu');
 parentPort!.postMessage({ threadPath: threadPath() } satisfies VcpuThreadMessage);
 const control = controlWords(memory, layoutFor(image.ramBytes));
 const bus = new GuestBusView(slots, control, realClock);
