@@ -80,7 +80,7 @@ describe('Tx contexts', () => {
     }
     await rig.stopAndCopy();
     expect(rig.notes).toEqual([
-      'Tx queue 0 uses context 0, which was set before tracking began: it cannot be moved',
+      'Tx queue 0 uses a context that was set before tracking began: it cannot be moved',
     ]);
   });
 });
