@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { VirtualMachine } from '../../src/hypervisor/vm.js';
 import type { VmState } from '../../src/hypervisor/vm-state.js';
 import { VmStateError } from '../../src/hypervisor/vm-state.js';
-import { type Cabled, cabledNic, echoImage, echoUntil, networkUp } from './lab.js';
+import { type Cabled, cabledNic, echoImage, echoUntil, networkUp, until } from './lab.js';
 
 const MAC = '52:54:00:00:00:01';
 const threads = (): number => readdirSync('/proc/self/task').length;
@@ -51,6 +51,20 @@ describe('a virtual machine with a VF', () => {
     expect(vm.info().exits.msixWrite).toBeGreaterThan(0);
     // the truth knows of DMA into guest RAM
     expect(new Uint8Array(vm.groundTruth[0]!).some((page) => page !== 0)).toBe(true);
+  });
+
+  it('finds its link again after the cable was pulled and plugged in', async () => {
+    const cabled = keep(await cabledNic());
+    const vm = await bootEcho(cabled);
+    const lines: string[] = [];
+    vm.subscribe((event) => {
+      if (event.kind === 'console') lines.push(event.line);
+    });
+    await cabled.wire.close();
+    await until('the guest to see it', () => lines.some((line) => line.includes('link down')));
+    const again = keep(cabled.plugIn());
+    await until('the guest to see it', () => lines.some((line) => line.includes('link up')));
+    await echoUntil(again, '10.0.0.2', 20);
   });
 
   it('pauses, switches builds and goes on without its peer losing the guest', async () => {

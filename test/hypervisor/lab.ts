@@ -29,6 +29,8 @@ export const echoImage = (): Promise<LoadedImage> =>
 export interface Cabled {
   readonly nic: Nic;
   readonly wire: Wire;
+  /** Another cable, after the first was pulled. */
+  plugIn(): Wire;
   close(): Promise<void>;
 }
 
@@ -42,6 +44,7 @@ export async function cabledNic(options: Partial<NicOptions> = {}): Promise<Cabl
   return {
     nic,
     wire,
+    plugIn: () => openWire(`unix:${path}`),
     async close() {
       await wire.close();
       await nic.close();
