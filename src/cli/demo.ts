@@ -236,7 +236,7 @@ function rateChart(report: MigrationReport, series: TimeSeriesReport): Chart {
     title: 'Throughput at the peer: store requests answered',
     unit: 'requests/s',
     kind: 'line',
-    xSeconds: secondsOf(report, series),
+    x: secondsOf(report, series),
     lines: [{ label: 'requests/s', values: series.counts.map((count) => (count * 1e3) / series.bucketMs) }],
   };
 }
@@ -246,7 +246,7 @@ function latencyChart(report: MigrationReport, series: TimeSeriesReport): Chart 
     title: 'Latency at the peer: echo probes',
     unit: 'us',
     kind: 'line',
-    xSeconds: secondsOf(report, series),
+    x: secondsOf(report, series),
     lines: [
       {
         label: 'mean',

@@ -20,7 +20,7 @@ export function migrationPage(report: VmmMigrationReport, series: readonly Chart
         title: 'Pages dirtied before each round, by cause',
         unit: 'pages',
         kind: 'bars',
-        xSeconds,
+        x: xSeconds,
         lines: [
           { label: 'CPU', values: later((i) => rounds[i]!.dirtiedByCpu) },
           { label: 'DMA', values: later((i) => rounds[i]!.dirtiedByDma) },
@@ -31,7 +31,7 @@ export function migrationPage(report: VmmMigrationReport, series: readonly Chart
         title: 'Page stream',
         unit: 'MiB/s',
         kind: 'line',
-        xSeconds,
+        x: xSeconds,
         lines: [{ label: 'rate', values: rounds.map((round) => round.bytesPerSecond / 2 ** 20) }],
       },
       coresChart(report),
@@ -47,7 +47,7 @@ function coresChart({ cores }: VmmMigrationReport): Chart {
     title: 'CPU time of the source process, by core',
     unit: '% of a core',
     kind: 'line',
-    xSeconds: cores.map((sample) => sample.atMs / 1e3),
+    x: cores.map((sample) => sample.atMs / 1e3),
     lines: names.map((label) => ({ label, values: cores.map((sample) => sample.percent[label] ?? null) })),
   };
 }

@@ -14,8 +14,10 @@ export interface ChartLine {
 export interface Chart {
   readonly title: string;
   readonly unit: string;
-  /** Seconds since the page's time zero. */
-  readonly xSeconds: readonly number[];
+  /** Seconds since the page's time zero, or what `xLabel` says. */
+  readonly x: readonly number[];
+  /** For a chart that is not over time: no phases are marked in it. */
+  readonly xLabel?: string;
   readonly lines: readonly ChartLine[];
   readonly kind: 'line' | 'bars';
 }
@@ -89,13 +91,13 @@ const drawMarks = (u) => {
 };
 charts.forEach((chart, i) => {
   const bars = chart.kind === 'bars' ? uPlot.paths.bars({ size: [0.7, 60] }) : undefined;
-  const series = [{ label: 's', value: (u, v) => v == null ? '' : v.toFixed(3) }].concat(chart.lines.map((line, n) => ({
+  const series = [{ label: chart.xLabel ?? 's', value: (u, v) => v == null ? '' : chart.xLabel ? String(v) : v.toFixed(3) }].concat(chart.lines.map((line, n) => ({
     label: line.label, stroke: palette[n % palette.length], width: 1.5, paths: bars,
     fill: bars ? palette[n % palette.length] + '66' : undefined, spanGaps: false,
   })));
   new uPlot({ width: Math.min(960, innerWidth - 40), height: 240, scales: { x: { time: false } }, series,
-    axes: [{ label: 'seconds' }, { label: chart.unit, size: 70 }], hooks: { draw: [drawMarks] },
-    cursor: { sync: { key: 'srvm' } } },
-    [chart.xSeconds].concat(chart.lines.map((line) => line.values)), document.getElementById('chart' + i));
+    axes: [{ label: chart.xLabel ?? 'seconds' }, { label: chart.unit, size: 70 }], hooks: { draw: chart.xLabel ? [] : [drawMarks] },
+    cursor: chart.xLabel ? {} : { sync: { key: 'srvm' } } },
+    [chart.x].concat(chart.lines.map((line) => line.values)), document.getElementById('chart' + i));
 });
 `;

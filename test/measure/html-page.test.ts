@@ -6,9 +6,7 @@ test('the page holds everything it needs and lets no text out of its place', () 
     title: 'a </title><script>alert(1)</script>',
     subtitle: 's',
     facts: [['<b>', '</script>']],
-    charts: [
-      { title: 't', unit: 'u', kind: 'line', xSeconds: [0, 1], lines: [{ label: 'l', values: [1, null] }] },
-    ],
+    charts: [{ title: 't', unit: 'u', kind: 'line', x: [0, 1], lines: [{ label: 'l', values: [1, null] }] }],
     marks: [{ label: 'm', atSeconds: 0.5 }],
     data: { text: '</script><script>alert(2)</script>' },
   });
