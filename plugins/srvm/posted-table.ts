@@ -72,62 +72,79 @@ export class PostedTable {
 
   /** Remembers slots [from, to), which were posted and not completed when they are read here. */
   posted(from: number, to: number): void {
-    const words = this.#words;
-    const packets = this.#packets;
-    const headers = this.#headers;
-    const slots = this.#slots;
-    const readable = this.#readable;
-    const ramBytes = this.#ramBytes;
-    const firstWord = this.#base >>> 2;
-    const split = this.#headerBytes !== 0;
-    for (let slot = from; slot !== to; slot = slot + 1 === slots ? 0 : slot + 1) {
-      if (slot >= readable) {
-        packets[slot] = headers[slot] = NOWHERE;
-        continue;
-      }
-      const word = firstWord + (slot << 2);
-      const low = words[word]!;
-      // low < 0 is an address of 2 GiB or more: guest RAM ends long before
-      packets[slot] = words[word + 1] === 0 && low >= 0 && low < ramBytes ? low : NOWHERE;
-      if (split) {
-        const header = words[word + 2]!;
-        headers[slot] = words[word + 3] === 0 && header >= 0 && header < ramBytes ? header & ~1 : NOWHERE;
-      } else {
-        headers[slot] = NOWHERE;
-      }
+    if (from <= to) {
+      this.#remember(from, to);
+    } else {
+      this.#remember(from, this.#slots);
+      this.#remember(0, to);
     }
   }
 
   /** Marks what the device wrote for slots [from, to), which it has completed: buffers, and the ring's own pages. */
   passed(from: number, to: number): void {
     if (from === to) return;
-    const dirty = this.#view.dirty;
-    const packets = this.#packets;
-    const headers = this.#headers;
-    const slots = this.#slots;
-    const lastByte = this.#packetBytes - 1;
-    const lastHeaderByte = this.#headerBytes - 1;
-    for (let slot = from; slot !== to; slot = slot + 1 === slots ? 0 : slot + 1) {
-      const packet = packets[slot]!;
-      if (packet >= 0) {
-        const page = packet >>> PAGE_SHIFT;
-        dirty.mark(page);
-        const lastPage = (packet + lastByte) >>> PAGE_SHIFT;
-        if (lastPage !== page) this.#markFollowing(page, lastPage);
-      }
-      const header = headers[slot]!;
-      if (header >= 0 && lastHeaderByte >= 0) {
-        dirty.mark(header >>> PAGE_SHIFT);
-        dirty.mark((header + lastHeaderByte) >>> PAGE_SHIFT);
-      }
-    }
     if (from < to) {
-      this.#markRing(from, to);
+      this.#mark(from, to);
     } else {
-      this.#markRing(from, slots);
-      this.#markRing(0, to);
+      this.#mark(from, this.#slots);
+      this.#mark(0, to);
     }
     this.descriptors += this.distance(from, to);
+  }
+
+  #remember(from: number, to: number): void {
+    const words = this.#words;
+    const packets = this.#packets;
+    const ramBytes = this.#ramBytes;
+    const end = Math.min(to, this.#readable);
+    let word = (this.#base >>> 2) + (from << 2);
+    for (let slot = from; slot < end; slot++, word += 4) {
+      const low = words[word]!;
+      // low < 0 is an address of 2 GiB or more: guest RAM ends long before
+      packets[slot] = words[word + 1] === 0 && low >= 0 && low < ramBytes ? low : NOWHERE;
+    }
+    for (let slot = Math.max(from, end); slot < to; slot++) packets[slot] = NOWHERE;
+    if (this.#headerBytes !== 0) this.#rememberHeaders(from, to);
+  }
+
+  #rememberHeaders(from: number, to: number): void {
+    const words = this.#words;
+    const headers = this.#headers;
+    const end = Math.min(to, this.#readable);
+    let word = (this.#base >>> 2) + (from << 2) + 2;
+    for (let slot = from; slot < end; slot++, word += 4) {
+      const low = words[word]! & ~1;
+      headers[slot] = words[word + 1] === 0 && low >= 0 && low < this.#ramBytes ? low : NOWHERE;
+    }
+    for (let slot = Math.max(from, end); slot < to; slot++) headers[slot] = NOWHERE;
+  }
+
+  #mark(from: number, to: number): void {
+    const dirty = this.#view.dirty;
+    const packets = this.#packets;
+    const lastByte = this.#packetBytes - 1;
+    for (let slot = from; slot < to; slot++) {
+      const packet = packets[slot]!;
+      if (packet < 0) continue;
+      const page = packet >>> PAGE_SHIFT;
+      dirty.mark(page);
+      const lastPage = (packet + lastByte) >>> PAGE_SHIFT;
+      if (lastPage !== page) this.#markFollowing(page, lastPage);
+    }
+    if (this.#headerBytes !== 0) this.#markHeaders(from, to);
+    dirty.markRange(this.#base + from * DESCRIPTOR_BYTES, (to - from) * DESCRIPTOR_BYTES);
+  }
+
+  #markHeaders(from: number, to: number): void {
+    const dirty = this.#view.dirty;
+    const headers = this.#headers;
+    const lastByte = this.#headerBytes - 1;
+    for (let slot = from; slot < to; slot++) {
+      const header = headers[slot]!;
+      if (header < 0) continue;
+      dirty.mark(header >>> PAGE_SHIFT);
+      dirty.mark((header + lastByte) >>> PAGE_SHIFT);
+    }
   }
 
   /**
@@ -150,9 +167,5 @@ export class PostedTable {
 
   #markFollowing(page: number, lastPage: number): void {
     for (let p = page + 1; p <= lastPage; p++) this.#view.dirty.mark(p);
-  }
-
-  #markRing(from: number, to: number): void {
-    this.#view.dirty.markRange(this.#base + from * DESCRIPTOR_BYTES, (to - from) * DESCRIPTOR_BYTES);
   }
 }
