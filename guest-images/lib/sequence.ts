@@ -7,13 +7,16 @@
  * as out of order. A number behind the window, or a second 0 long after the first, is a stream that begins anew.
  */
 import { addTo, count, DUPLICATES, LOST, OUT_OF_ORDER } from './counters';
-import { extend, make } from './memory';
+import { extend } from './memory';
 
 const WINDOW: u32 = 65536;
 const WINDOW_BYTES: usize = 8192;
 const TABLE_SHIFT: u32 = 10;
 const TABLE_BYTES: usize = 4 << 10;
 const MOST_STREAMS: u32 = 256;
+const STREAM_BYTES: usize = 64;
+/** Not a multiple of a page: streams at like numbers would all want the same cache set. */
+const BITS_STRIDE: usize = WINDOW_BYTES + 64;
 /** A second 0 this soon after the first is a duplicate. */
 const RESTART_DISTANCE: u32 = 64;
 
@@ -28,14 +31,19 @@ const RESTART_DISTANCE: u32 = 64;
 
 @unmanaged export class Streams {
   table: usize;
+  /** MOST_STREAMS of Stream, and their bits. */
+  all: usize;
+  bits: usize;
   used: u32;
   last: Stream;
 }
 
-export function makeStreams(): Streams {
-  const streams = make<Streams>();
+/** False: no memory. */
+export function allocateStreams(streams: Streams): bool {
   streams.table = extend(TABLE_BYTES);
-  return streams;
+  streams.all = extend(<usize>MOST_STREAMS * STREAM_BYTES);
+  streams.bits = extend(<usize>MOST_STREAMS * BITS_STRIDE);
+  return streams.table != 0 && streams.all != 0 && streams.bits != 0;
 }
 
 /** Forgets every stream; their numbers may begin anywhere. */
@@ -71,12 +79,14 @@ function find(streams: Streams, ip: u32, port: u32, seq: u32): Stream {
     if (changetype<usize>(stream) == 0) {
       // the last stream is shared by all that come too late
       if (streams.used == MOST_STREAMS) return streams.last;
-      streams.used++;
-      const fresh = make<Stream>();
+      const fresh = changetype<Stream>(streams.all + <usize>streams.used * STREAM_BYTES);
       fresh.ip = ip;
       fresh.port = port;
       fresh.next = seq;
-      fresh.seen = extend(WINDOW_BYTES);
+      fresh.span = 0;
+      fresh.seen = streams.bits + <usize>streams.used * BITS_STRIDE;
+      memory.fill(fresh.seen, 0, WINDOW_BYTES);
+      streams.used++;
       store<usize>(entry, changetype<usize>(fresh));
       return fresh;
     }

@@ -5,19 +5,24 @@
  */
 import { payloadCheck, CHECK_OFFSET, PAYLOAD_HEAD_BYTES } from '../lib/checksum';
 import { addTo, BAD_CHECKSUM, BYTES, count, RECEIVED } from '../lib/counters';
+import { printLine } from '../lib/console';
 import { make } from '../lib/memory';
 import { ETHERNET_BYTES, IPV4_BYTES } from '../lib/net';
 import { Network } from '../lib/network';
-import { arrived, clearStreams, makeStreams, Streams } from '../lib/sequence';
+import { allocateStreams, arrived, clearStreams, Streams } from '../lib/sequence';
 import { NEVER, serve } from '../lib/serve';
 
 const SINK_PORT: u32 = 9;
 
 @unmanaged class Sink {
   streams: Streams;
+  /** There was memory to follow sequences. */
+  follows: bool;
 
   start(net: Network): void {
-    this.streams = makeStreams();
+    this.streams = make<Streams>();
+    this.follows = allocateStreams(this.streams);
+    if (!this.follows) printLine('packet-sink: no memory to follow sequences');
   }
 
   @inline udp(net: Network, queue: u32, frame: usize, payload: usize, bytes: u32, port: u32): void {
@@ -35,6 +40,7 @@ const SINK_PORT: u32 = 9;
       count(BAD_CHECKSUM);
       return;
     }
+    if (!this.follows) return;
     const ip = frame + ETHERNET_BYTES;
     arrived(this.streams, load<u32>(ip, 12), <u32>load<u16>(ip + IPV4_BYTES), load<u32>(payload));
   }
@@ -48,7 +54,7 @@ const SINK_PORT: u32 = 9;
   refreshCounters(): void {}
 
   resetCounters(): void {
-    clearStreams(this.streams);
+    if (this.follows) clearStreams(this.streams);
   }
 }
 
