@@ -4,9 +4,9 @@
  * ratio of three runs that follow each other.
  */
 import { rewriteCore } from '../../src/guest/rewrite/rewrite-core.js';
+import { compileAtFullSpeed } from '../../src/machine/full-speed.js';
 import { MIN_RAM_BYTES } from '../../src/machine/layout.js';
 import { type Benchmark, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
-import { compileAtFullSpeed } from '../../src/machine/full-speed.js';
 import { instantiateOriginal, instantiateRewritten, machineOf } from '../guest/direct-run.js';
 import { compilePacketLoops, PACKET_LOOP } from '../guest/packet-loops.js';
 
@@ -25,10 +25,34 @@ interface Loop {
 }
 
 const LOOPS: readonly Loop[] = [
-  { name: 'copy + checksum, 1500 B', kind: PACKET_LOOP.copyAndChecksum, bytes: 1500, count: 3000, packets: true },
-  { name: 'copy + checksum, 64 B', kind: PACKET_LOOP.copyAndChecksum, bytes: 64, count: 60_000, packets: true },
-  { name: 'memory.copy + checksum, 1500 B', kind: PACKET_LOOP.bulkCopyAndChecksum, bytes: 1500, count: 4000, packets: true },
-  { name: 'memory.copy + checksum, 64 B', kind: PACKET_LOOP.bulkCopyAndChecksum, bytes: 64, count: 60_000, packets: true },
+  {
+    name: 'copy + checksum, 1500 B',
+    kind: PACKET_LOOP.copyAndChecksum,
+    bytes: 1500,
+    count: 3000,
+    packets: true,
+  },
+  {
+    name: 'copy + checksum, 64 B',
+    kind: PACKET_LOOP.copyAndChecksum,
+    bytes: 64,
+    count: 60_000,
+    packets: true,
+  },
+  {
+    name: 'memory.copy + checksum, 1500 B',
+    kind: PACKET_LOOP.bulkCopyAndChecksum,
+    bytes: 1500,
+    count: 4000,
+    packets: true,
+  },
+  {
+    name: 'memory.copy + checksum, 64 B',
+    kind: PACKET_LOOP.bulkCopyAndChecksum,
+    bytes: 64,
+    count: 60_000,
+    packets: true,
+  },
   { name: 'checksum only, 1500 B', kind: PACKET_LOOP.checksumOnly, bytes: 1500, count: 6000, packets: true },
   { name: 'sequential stores', kind: PACKET_LOOP.sequentialStores, bytes: 0, count: 30, packets: false },
   { name: 'random stores', kind: PACKET_LOOP.randomStores, bytes: 0, count: 300_000, packets: false },
@@ -40,7 +64,9 @@ async function run(): Promise<BenchRow[]> {
   compileAtFullSpeed();
   const wasm = await compilePacketLoops();
   let loop = LOOPS[0];
-  const machine = machineOf({ 'pci-read': (_slot, offset) => [loop.kind, loop.bytes, loop.count][offset / 4] });
+  const machine = machineOf({
+    'pci-read': (_slot, offset) => [loop.kind, loop.bytes, loop.count][offset / 4],
+  });
   const original = instantiateOriginal(wasm, machine);
   const rewritten = instantiateRewritten(rewriteCore(wasm, MIN_RAM_BYTES), machine, () => {});
   const builds = [original.run, rewritten.plain.run, rewritten.logging.run];
@@ -52,7 +78,9 @@ async function run(): Promise<BenchRow[]> {
       ratios[0].push(plainMs / untouchedMs);
       ratios[1].push(loggingMs / plainMs);
     }
-    rows.push(rowOf(`${loop.name}: plain / untouched`, ratios[0], loop.packets ? { atMost: 1.2 } : undefined));
+    rows.push(
+      rowOf(`${loop.name}: plain / untouched`, ratios[0], loop.packets ? { atMost: 1.2 } : undefined),
+    );
     rows.push(rowOf(`${loop.name}: logging / plain`, ratios[1], loop.packets ? { atMost: 1.3 } : undefined));
   }
   return rows;

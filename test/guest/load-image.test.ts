@@ -44,7 +44,11 @@ describe('loadImage', () => {
     const image = await loadImage(path, { ramBytes, cacheDir });
     const file = join(cacheDir, `${image.key}.image`);
     const whole = await readFile(file);
-    const damaged = { truncated: whole.subarray(0, 1000), flipped: Buffer.from(whole), emptied: Buffer.alloc(0) }[how]!;
+    const damaged = {
+      truncated: whole.subarray(0, 1000),
+      flipped: Buffer.from(whole),
+      emptied: Buffer.alloc(0),
+    }[how]!;
     if (how === 'flipped') damaged[damaged.length >> 1] ^= 1;
     await writeFile(file, damaged);
     expect(await loadImage(path, { ramBytes, cacheDir })).toEqual(image);
@@ -62,18 +66,25 @@ describe('loadImage', () => {
   it('refuses what is no component, and sizes of memory that no machine has', async () => {
     const core = join(folder, 'core.wasm');
     await writeFile(core, await compileAssemblyScript('export function run(): u32 { return 1; }'));
-    await expect(loadImage(core, { ramBytes, cacheDir })).rejects.toMatchObject({ reason: 'not-a-component' });
+    await expect(loadImage(core, { ramBytes, cacheDir })).rejects.toMatchObject({
+      reason: 'not-a-component',
+    });
     await expect(loadImage(fileURLToPath(import.meta.url), { ramBytes, cacheDir })).rejects.toMatchObject({
       reason: 'not-a-component',
     });
-    await expect(loadImage(join(folder, 'none'), { ramBytes, cacheDir })).rejects.toMatchObject({ reason: 'unreadable' });
+    await expect(loadImage(join(folder, 'none'), { ramBytes, cacheDir })).rejects.toMatchObject({
+      reason: 'unreadable',
+    });
     await expect(loadImage(path, { ramBytes: 4096, cacheDir })).rejects.toBeInstanceOf(RangeError);
   });
 
   it('passes on the reason of a refusal from the build process', async () => {
     const large = join(folder, 'large.wasm');
     const source = 'export function run(): u32 { return memory.grow(1); }';
-    await writeFile(large, await componentOf(await compileAssemblyScript(source, ['--initialMemory', '2000'])));
+    await writeFile(
+      large,
+      await componentOf(await compileAssemblyScript(source, ['--initialMemory', '2000'])),
+    );
     await expect(loadImage(large, { ramBytes, cacheDir })).rejects.toMatchObject({
       reason: 'too-much-memory',
       message: expect.stringContaining('give it more memory') as unknown,

@@ -175,8 +175,10 @@ class BodyGenerator {
         this.#out.set(FIRST_I32 + this.#pick(4));
         break;
       case 1:
-      case 2:
         this.#store();
+        break;
+      case 2:
+        this.#storeGroup();
         break;
       case 3:
         this.#bulk();
@@ -230,6 +232,26 @@ class BodyGenerator {
     const type = [i32, i64, f32, f64, i32, i32, i64, i64, i64][index];
     this.#value(type);
     out.memory(OP.i32Store + index, 0, this.#pick(3) * 4093);
+  }
+
+  /** Stores through one local at several offsets, the local moved in between now and then. */
+  #storeGroup(): void {
+    const out = this.#out;
+    const base = FIRST_I32 + this.#pick(4);
+    if (this.#pick(2) === 0) out.i32((1 + this.#pick(20)) * 4096 - this.#pick(40)).set(base);
+    else {
+      this.#address();
+      out.set(base);
+    }
+    for (let n = 2 + this.#pick(4); n > 0; n--) {
+      const index = this.#pick(9);
+      const type = [i32, i64, f32, f64, i32, i32, i64, i64, i64][index];
+      out.get(base);
+      this.#value(type);
+      if (this.#pick(6) === 0)
+        out.get(base).i32(5000).op(OP.i32Add).i32(ADDRESS_MASK).op(OP.i32And).set(base);
+      out.memory(OP.i32Store + index, 0, this.#pick(4) === 0 ? this.#pick(9000) : this.#pick(40));
+    }
   }
 
   #vectorStore(): void {

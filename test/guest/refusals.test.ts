@@ -63,24 +63,95 @@ const importing = (module: string, field: string, params: number[], results: num
 const zero = new CodeWriter().i32(0).end().finish();
 
 const REFUSED: [string, GuestImageReason, RegExp, () => WasmModule][] = [
-  ['table.set', 'table-mutation', /table\.set/, () => guest((o) => o.i32(0).op(OP.refNull).byte(funcref).op(OP.tableSet).u32(0))],
-  ['table.grow', 'table-mutation', /table\.grow/, () => guest((o) => o.op(OP.refNull).byte(funcref).i32(1).op(OP.tableGrow).u32(0).op(OP.drop))],
-  ['table.fill', 'table-mutation', /table\.fill/, () => guest((o) => o.i32(0).op(OP.refNull).byte(funcref).i32(0).op(OP.tableFill).u32(0))],
-  ['table.copy', 'table-mutation', /table\.copy/, () => guest((o) => o.i32(0).i32(0).i32(0).op(OP.tableCopy).u32(0).u32(0))],
-  ['table.init', 'table-mutation', /table\.init/, () => guest((o) => o.i32(0).i32(0).i32(0).op(OP.tableInit).u32(0).u32(0))],
+  [
+    'table.set',
+    'table-mutation',
+    /table\.set/,
+    () => guest((o) => o.i32(0).op(OP.refNull).byte(funcref).op(OP.tableSet).u32(0)),
+  ],
+  [
+    'table.grow',
+    'table-mutation',
+    /table\.grow/,
+    () => guest((o) => o.op(OP.refNull).byte(funcref).i32(1).op(OP.tableGrow).u32(0).op(OP.drop)),
+  ],
+  [
+    'table.fill',
+    'table-mutation',
+    /table\.fill/,
+    () => guest((o) => o.i32(0).op(OP.refNull).byte(funcref).i32(0).op(OP.tableFill).u32(0)),
+  ],
+  [
+    'table.copy',
+    'table-mutation',
+    /table\.copy/,
+    () => guest((o) => o.i32(0).i32(0).i32(0).op(OP.tableCopy).u32(0).u32(0)),
+  ],
+  [
+    'table.init',
+    'table-mutation',
+    /table\.init/,
+    () => guest((o) => o.i32(0).i32(0).i32(0).op(OP.tableInit).u32(0).u32(0)),
+  ],
   ['elem.drop', 'table-mutation', /elem\.drop/, () => guest((o) => o.op(OP.elemDrop).u32(0))],
   ['a tail call', 'unsupported-instruction', /tail call/, () => guest((o) => o.byte(0x12).u32(0))],
   ['exceptions', 'unsupported-instruction', /exception handling/, () => guest((o) => o.byte(0x08).u32(0))],
   ['relaxed SIMD', 'unsupported-instruction', /relaxed SIMD/, () => guest((o) => o.byte(0xfd).u32(0x100))],
-  ['atomic wait', 'unsupported-instruction', /wait-for-interrupt/, () => guest((o) => o.i32(0).i32(0).byte(OP.i64Const).byte(0).memory(OP.atomicWait32, 2, 0).op(OP.drop))],
-  ['a vector global', 'unsupported-instruction', /vector/, () => ({ ...guest(), globals: [{ type: { valueType: v128, mutable: true }, init: new CodeWriter().op(OP.v128Const).raw(new Uint8Array(16)).end().finish() }] })],
-  ['too many globals', 'too-many-globals', /200/, () => ({ ...guest(), globals: Array.from({ length: 200 }, () => ({ type: { valueType: i32, mutable: true }, init: zero })) })],
-  ['two memories', 'several-memories', /2 memories/, () => ({ ...guest(), memories: [guest().memories[0], guest().memories[0]] })],
+  [
+    'atomic wait',
+    'unsupported-instruction',
+    /wait-for-interrupt/,
+    () => guest((o) => o.i32(0).i32(0).byte(OP.i64Const).byte(0).memory(OP.atomicWait32, 2, 0).op(OP.drop)),
+  ],
+  [
+    'a vector global',
+    'unsupported-instruction',
+    /vector/,
+    () => ({
+      ...guest(),
+      globals: [
+        {
+          type: { valueType: v128, mutable: true },
+          init: new CodeWriter().op(OP.v128Const).raw(new Uint8Array(16)).end().finish(),
+        },
+      ],
+    }),
+  ],
+  [
+    'too many globals',
+    'too-many-globals',
+    /200/,
+    () => ({
+      ...guest(),
+      globals: Array.from({ length: 200 }, () => ({ type: { valueType: i32, mutable: true }, init: zero })),
+    }),
+  ],
+  [
+    'two memories',
+    'several-memories',
+    /2 memories/,
+    () => ({ ...guest(), memories: [guest().memories[0], guest().memories[0]] }),
+  ],
   ['no memory', 'no-memory', /no memory/, () => ({ ...guest(), memories: [] })],
-  ['more memory than RAM', 'too-much-memory', /more memory/, () => ({ ...guest(), memories: [{ min: 300, max: null, shared: false }] })],
+  [
+    'more memory than RAM',
+    'too-much-memory',
+    /more memory/,
+    () => ({ ...guest(), memories: [{ min: 300, max: null, shared: false }] }),
+  ],
   ['an unknown import', 'wrong-world', /env#log/, () => importing('env', 'log', [i32], [])],
-  ['an unknown function of the machine', 'wrong-world', /reboot/, () => importing(MACHINE_MODULE, 'reboot', [], [])],
-  ['a function of another type', 'wrong-world', /another type/, () => importing(MACHINE_MODULE, 'pci-read', [i32], [i64])],
+  [
+    'an unknown function of the machine',
+    'wrong-world',
+    /reboot/,
+    () => importing(MACHINE_MODULE, 'reboot', [], []),
+  ],
+  [
+    'a function of another type',
+    'wrong-world',
+    /another type/,
+    () => importing(MACHINE_MODULE, 'pci-read', [i32], [i64]),
+  ],
   ['no run', 'wrong-world', /"run"/, () => ({ ...guest(), exports: [] })],
 ];
 
@@ -121,16 +192,21 @@ describe('a core module', () => {
 
   it('that is damaged anywhere is read, or refused as malformed: no other error, no large allocation', () => {
     fc.assert(
-      fc.property(fc.nat(), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }), fc.nat(), (seed, damage, cut) => {
-        const wasm = randomProgram(seededRandom(seed % 50)).slice();
-        for (const [at, value] of damage) wasm[8 + (at % (wasm.length - 8))] = value;
-        const shortened = cut % 3 === 0 ? wasm.subarray(0, cut % wasm.length) : wasm;
-        try {
-          parseModule(shortened);
-        } catch (error) {
-          expect(error).toBeInstanceOf(GuestImageError);
-        }
-      }),
+      fc.property(
+        fc.nat(),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+        fc.nat(),
+        (seed, damage, cut) => {
+          const wasm = randomProgram(seededRandom(seed % 50)).slice();
+          for (const [at, value] of damage) wasm[8 + (at % (wasm.length - 8))] = value;
+          const shortened = cut % 3 === 0 ? wasm.subarray(0, cut % wasm.length) : wasm;
+          try {
+            parseModule(shortened);
+          } catch (error) {
+            expect(error).toBeInstanceOf(GuestImageError);
+          }
+        },
+      ),
       { numRuns: 600 },
     );
   });
@@ -161,7 +237,12 @@ describe('a component', () => {
   it('that is too large is refused before it is rewritten', async () => {
     const large = guest();
     large.data = [{ offset: zero, bytes: new Uint8Array(60_000) }];
-    large.bodies = [{ locals: [], code: Uint8Array.from([...new Uint8Array(MAX_CORE_BYTES).fill(OP.nop), OP.i32Const, 0, OP.end]) }];
+    large.bodies = [
+      {
+        locals: [],
+        code: Uint8Array.from([...new Uint8Array(MAX_CORE_BYTES).fill(OP.nop), OP.i32Const, 0, OP.end]),
+      },
+    ];
     expect(await reasonOf(await componentOf(encodeModule(large)))).toBe('too-large');
   });
 

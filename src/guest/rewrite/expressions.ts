@@ -22,13 +22,22 @@ export interface ParsedExpression {
 const UNKNOWN: ParsedExpression = { expression: { kind: 'unknown' }, start: -1 };
 const MAX_DEPTH = 12;
 
-/** How many values each operation takes that gives one i32; 0 for what is not known. */
+/** Numeric opcodes that take one value; the rest of 0x45..0xbf takes two. Pairs of first and last. */
+const UNARY: readonly (readonly [number, number])[] = [
+  [0x45, 0x45], // i32.eqz
+  [0x50, 0x50], // i64.eqz
+  [0x67, 0x69], // i32.clz .. popcnt
+  [0x79, 0x7b], // i64.clz .. popcnt
+  [0x8b, 0x91], // f32.abs .. sqrt
+  [0x99, 0x9f], // f64.abs .. sqrt
+  [0xa7, 0xc4], // conversions, sign extensions
+];
+
+/** How many values an operation takes that gives one; 0 for what is not known. */
 function operandCount(op: number): number {
-  if (op >= OP.i32Eq && op <= OP.i32GeU) return 2;
-  if (op >= OP.i32Add && op <= OP.i32Rotr) return 2;
-  if (op === OP.i32Eqz || (op >= OP.i32Clz && op <= OP.i32Popcnt)) return 1;
+  if (op >= OP.i32Eqz && op <= 0xc4) return UNARY.some(([first, last]) => op >= first && op <= last) ? 1 : 2;
   if (op >= OP.i32Load && op <= OP.i64Load32U) return 1;
-  if (op === OP.i32Extend8S || op === OP.i32Extend16S || op === OP.i32WrapI64) return 1;
+  if (op >= 0xfc00 && op <= 0xfc07) return 1; // saturating conversions
   if (op === OP.select) return 3;
   return 0;
 }
@@ -54,6 +63,9 @@ export function expressionEndingAt(
     case OP.memorySize:
       return { expression: { kind: 'operation', op, operands: [] }, start: end };
     case OP.globalGet:
+    case OP.i64Const:
+    case OP.f32Const:
+    case OP.f64Const:
       return { expression: { kind: 'unknown' }, start: end };
     case OP.localTee: {
       const value = expressionEndingAt(body, end - 1, parameters, depth + 1);
