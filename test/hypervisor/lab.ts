@@ -83,6 +83,9 @@ export async function echoUntil(wire: Wire, ip: string, replies: number): Promis
   probe.start();
   try {
     await until(`${replies} echo replies`, () => probe.report().replies >= replies);
+    probe.stop();
+    // a late reply would be taken for the next probe's
+    await until('the last replies', () => probe.report().pending === 0);
     return probe.report();
   } finally {
     probe.stop();
