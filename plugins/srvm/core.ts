@@ -102,7 +102,6 @@ class SrvmCore implements Core {
     this.#relay = new ShadowRelay(this.#view);
     this.#relay.takeOver();
     this.#pacing = new Pacing(LOOKS_PER_SLACK.shadow);
-    Atomics.store(this.#view.shared, TRACKING_WORD, TRACKING.shadow);
   }
 
   #freeze(): number {

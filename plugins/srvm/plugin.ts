@@ -15,7 +15,7 @@ import {
   type TrackerContext,
   vf82599,
 } from 'srvm/plugin';
-import { RX_PAGE, ShadowRelay } from './shadow-relay.js';
+import { ShadowRelay } from './shadow-relay.js';
 import { FROZEN, rememberedContexts, SHARED_WORDS } from './shared-words.js';
 
 class SrvmTracker implements Tracker {
@@ -51,12 +51,9 @@ class SrvmTracker implements Tracker {
 
   /** The core gives the page back when it ends; one that died could not. */
   giveBackPage(): void {
-    const context = this.#context;
-    if (context.pages.mappingOf(RX_PAGE) !== 'shadow') return;
-    const frozen = this.#shared !== null && Atomics.load(this.#shared, FROZEN) !== 0;
-    const relay = new ShadowRelay({ ...context, shared: new Int32Array(0) });
-    relay.adopt();
-    relay.release(frozen);
+    const shared = this.#shared;
+    if (shared === null) return;
+    ShadowRelay.releaseFor({ ...this.#context, shared }, Atomics.load(shared, FROZEN) !== 0);
   }
 
   stop(): void {

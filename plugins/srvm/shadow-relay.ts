@@ -14,6 +14,7 @@
  */
 import { type CoreView, vf82599 } from 'srvm/plugin';
 import { RelayedQueue } from './relayed-queue.js';
+import { TRACKING, TRACKING_WORD } from './shared-words.js';
 
 const { QUEUES, REG } = vf82599;
 /** Page of BAR0 that holds the Rx queues. */
@@ -23,7 +24,7 @@ const COUNTERS = [REG.VFGPRC, REG.VFGORC_LSB, REG.VFGORC_MSB, REG.VFMPRC] as con
 /** A turn stays open this long for the device to stop or start a queue; its engine may be short of a core. */
 const OPEN_NS = 500_000_000;
 /** The device is asked this often, while the guest is held, to settle what was written last. */
-const RELEASE_POLLS = 1000;
+const RELEASE_POLLS = 50;
 
 export class ShadowRelay {
   readonly #view: CoreView;
@@ -70,29 +71,36 @@ export class ShadowRelay {
 
   /** From now on the guest's doorbell rings here. No slot is posted that is not remembered. */
   takeOver(): void {
+    this.#say(TRACKING.takingOver);
     this.#view.pages.map(RX_PAGE, 'shadow', () => {
       this.#words.fill(0);
       for (const queue of this.#queues) queue.copyRegisters();
       this.#refreshCounters();
+      this.#say(TRACKING.shadow);
     });
     for (const queue of this.#queues) queue.rememberPosted();
   }
 
-  /** After the core's death: the page is mapped; what was last carried over can be seen on the device. */
-  adopt(): void {
-    for (const queue of this.#queues) queue.adopt();
-  }
-
   /** Gives the page back to the device; nothing the guest wrote is lost. */
   release(frozen: boolean): void {
-    const { pages } = this.#view;
-    if (pages.mappingOf(RX_PAGE) !== 'shadow') return;
-    pages.map(RX_PAGE, 'direct', () => {
-      if (frozen) return;
-      for (const queue of this.#queues) {
-        for (let i = 0; i < RELEASE_POLLS && queue.relay(queue.readTail()) !== 0; i++);
-      }
+    this.#view.pages.map(RX_PAGE, 'direct', () => {
+      if (!frozen) for (const queue of this.#queues) settle(queue);
+      this.#say(TRACKING.released);
     });
+    this.#say(TRACKING.none);
+  }
+
+  /** The same for a core that died, by what it said last; what it carried over can be seen on the device. */
+  static releaseFor(view: CoreView, frozen: boolean): void {
+    const state = Atomics.load(view.shared, TRACKING_WORD);
+    if (state === TRACKING.none || state === TRACKING.scan) return;
+    const relay = new ShadowRelay(view);
+    if (state === TRACKING.shadow) for (const queue of relay.#queues) queue.adopt();
+    relay.release(frozen || state !== TRACKING.shadow);
+  }
+
+  #say(state: number): void {
+    Atomics.store(this.#view.shared, TRACKING_WORD, state);
   }
 
   turn(frozen: boolean): number {
@@ -127,4 +135,9 @@ export class ShadowRelay {
       this.#words[(COUNTERS[i]! & PAGE_MASK) >> 2] = bar0.read32(COUNTERS[i]!);
     }
   }
+}
+
+/** Carries over what the guest wrote last, while it is held out of the page. */
+function settle(queue: RelayedQueue): void {
+  for (let i = 0; i < RELEASE_POLLS && queue.relay(queue.readTail()) !== 0; i++);
 }

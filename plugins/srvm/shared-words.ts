@@ -3,9 +3,16 @@ import { vf82599 } from 'srvm/plugin';
 
 /** Non-zero: the device was stopped on purpose. The core follows heads and leaves the registers alone. */
 export const FROZEN = 0;
-/** The core says how it tracks, see TRACKING. */
+/**
+ * How the core tracks, and so what is to be done about the Rx page when the core dies:
+ *
+ *   none, scan   nothing: it is direct
+ *   takingOver   held or direct, its shadow not complete: make it direct
+ *   shadow       what the guest wrote is carried over, then it is made direct
+ *   released     all was carried over: make it direct
+ */
 export const TRACKING_WORD = 1;
-export const TRACKING = { none: 0, scan: 1, shadow: 2 } as const;
+export const TRACKING = { none: 0, scan: 1, takingOver: 2, shadow: 3, released: 4 } as const;
 
 const CONTEXTS = 8;
 /** A flag and the descriptor's words. */

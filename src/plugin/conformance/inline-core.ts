@@ -19,6 +19,7 @@ export class InlineCore implements RunningCore {
   readonly #meanwhile: () => void;
   #acknowledged = 0;
   #failure: Error | null = null;
+  #isKilled = false;
 
   private constructor(start: CoreStart, module: CoreModule, clock: Clock, meanwhile: () => void) {
     this.shared = sharedWordsOf(start.request);
@@ -76,7 +77,14 @@ export class InlineCore implements RunningCore {
     this.wholeTurn();
   }
 
+  /** It is gone, without a word. */
+  kill(): void {
+    this.#failure = new Error('the core was killed');
+    this.#isKilled = true;
+  }
+
   async stop(): Promise<CoreReport | null> {
+    if (this.#isKilled) return null;
     if (this.#failure === null) {
       try {
         this.wholeTurn();

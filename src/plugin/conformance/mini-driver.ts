@@ -108,10 +108,17 @@ export class MiniDriver {
 
   /** As the stock driver: read, disable, poll; then the ring; then enable, poll; fill; tail. */
   startRx(q: number): void {
-    const { host, habits } = this;
+    const { host } = this;
     this.stopRx(q);
-    const queue = this.queues[q]!;
-    const write = (offset: number, value: number): void => host.guestWrite(rxRegister(q, offset), value);
+    this.programRx(q);
+    this.poll(`Rx queue ${q} to start`, () => (host.guestRead(rxRegister(q, RX.RXDCTL)) & ENABLE) !== 0);
+    this.fillRx(q);
+  }
+
+  /** Ring and ENABLE, nothing read back. */
+  programRx(q: number): void {
+    const { habits } = this;
+    const write = (offset: number, value: number): void => this.host.guestWrite(rxRegister(q, offset), value);
     write(RX.RDBAL, this.#ringOf(q));
     write(RX.RDBAH, 0);
     write(RX.RDLEN, habits.rxSlots * DESCRIPTOR_BYTES);
@@ -120,11 +127,15 @@ export class MiniDriver {
     write(RX.RDT, 0);
     write(RX.SRRCTL, habits.bufferKib | ((HEADER_BYTES / 64) << 8) | (habits.descriptorType << 25));
     write(RX.RXDCTL, ENABLE);
-    this.poll(`Rx queue ${q} to start`, () => (host.guestRead(rxRegister(q, RX.RXDCTL)) & ENABLE) !== 0);
+  }
+
+  /** All slots but one get a buffer. */
+  fillRx(q: number): void {
+    const queue = this.queues[q]!;
     queue.toClean = 0;
     queue.toUse = 0;
     queue.slotBuffers = [];
-    this.#fill(q, habits.rxSlots - 1);
+    this.#fill(q, this.habits.rxSlots - 1);
   }
 
   stopRx(q: number): void {

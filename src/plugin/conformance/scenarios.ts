@@ -157,6 +157,32 @@ const calledOff = (point: Point): Scenario => ({
   },
 });
 
+/** A core that was killed could give nothing back. */
+const coreDies = (when: string, before: (rig: MigrationRig) => void): Scenario => ({
+  name: `its core dies ${when}: the source goes on`,
+  async run(kit) {
+    const rig = kit.rig({ habits: { freshBuffers: true } });
+    rig.driver.up();
+    play(rig, 10, SMALL);
+    await rig.start();
+    play(rig, 30, SMALL);
+    await rig.round();
+    before(rig);
+    rig.core?.kill();
+    rig.core = null;
+    await rig.whileStepping(rig.migrator.rollback());
+    await rig.migrator.stop();
+    const problems: string[] = [];
+    if (rig.host.mapping !== 'direct') problems.push(`the Rx page is still mapped ${rig.host.mapping}`);
+    const from = rig.driver.received.length;
+    play(rig, 100, SMALL);
+    const arrived = rig.driver.received.length - from;
+    if (arrived < 500) problems.push(`only ${arrived} of 600 frames arrived afterwards`);
+    if (rig.driver.damaged > 0) problems.push(`${rig.driver.damaged} frames reached the driver damaged`);
+    return problems;
+  },
+});
+
 export const SCENARIOS: readonly Scenario[] = [
   tracking('stock driver, full frames', {}, LARGE),
   tracking('stock driver, smallest frames', {}, SMALL),
@@ -200,4 +226,15 @@ export const SCENARIOS: readonly Scenario[] = [
   calledOff('after a round'),
   calledOff('after quiesce'),
   calledOff('after the state was saved'),
+  coreDies('in pre-copy', (rig) => {
+    rig.offer(40, 300);
+    rig.engine();
+    rig.driver.clean();
+  }),
+  coreDies('while the driver starts its ring over', (rig) => {
+    // as far as a driver gets before it reads something back
+    rig.driver.stopRx(0);
+    rig.driver.programRx(0);
+    rig.driver.fillRx(0);
+  }),
 ];
