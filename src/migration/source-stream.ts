@@ -5,7 +5,8 @@
 import { PAGE_SHIFT } from '../hardware/units.js';
 import type { BackedPages } from './backed-pages.js';
 import type { ByteSink, Channel } from './channel.js';
-import { ChannelError, MigrationCancelledError } from './errors.js';
+import { ChannelError, MigrationCancelledError, MigrationTimeoutError } from './errors.js';
+import { PageHasher } from './page-hasher.js';
 import { createHashedBuffer, createPageHelper, type HashedBuffer, type PageHelper } from './page-helper.js';
 import type { TimerClock } from './ports.js';
 import { type BatchLink, batchBufferBytes, PageSender } from './sender.js';
@@ -20,7 +21,6 @@ import {
 } from './stream/frame.js';
 import { FrameQueue, type ReceivedFrame } from './stream/frame-queue.js';
 import { encodeRoundMarker } from './stream/round-marker.js';
-import { PageHasher } from './verify.js';
 
 /** What a round moved. */
 export interface RoundTraffic {
@@ -64,11 +64,14 @@ export interface SourceStreamOptions {
   readonly clock: TimerClock;
   readonly backed: BackedPages | null;
   readonly batchPages?: number;
+  /** How long the destination may take nothing at all before it counts as gone. */
+  readonly stallLimitMs?: number;
 }
 
 /** 512 KiB a batch: large enough for the kernel, small enough to stay in a core's cache. */
 const DEFAULT_BATCH_PAGES = 128;
 const BATCH_BUFFERS = 4;
+const DEFAULT_STALL_LIMIT_MS = 10_000;
 /** So few that both sides hash at the same time. */
 const HASHES_PER_FRAME = 2048;
 /** Steps between two turns of the event loop, so that answers, cancel and new limits are heard. */
@@ -92,32 +95,40 @@ class BatchPool implements BatchLink {
   }
 
   put(buffer: HashedBuffer, frameBytes: number): void {
+    this.follow(this.#channel.send(buffer.bytes.subarray(0, frameBytes)), buffer);
+  }
+
+  /** Counts a frame as on its way until it has gone; then `buffer` is free again. */
+  follow(sent: Promise<void>, buffer: HashedBuffer | null = null): void {
     this.#inFlight++;
-    this.#channel.send(buffer.bytes.subarray(0, frameBytes)).then(
-      () => this.#landed(buffer),
-      (error) => {
-        this.failure ??= error;
-        this.#landed(buffer);
-      },
-    );
+    const landed = (): void => {
+      this.#inFlight--;
+      if (buffer) this.#free.push(buffer);
+      this.#waiting?.();
+      this.#waiting = null;
+    };
+    sent.then(landed, (error) => {
+      this.failure ??= error;
+      landed();
+    });
   }
 
   get idle(): boolean {
     return this.#inFlight === 0;
   }
 
-  /** Resolves when any frame has gone. */
-  progress(): Promise<void> {
-    return new Promise((resolve) => {
+  /** Resolves when any frame has gone, or the destination took nothing for too long: that is a failure. */
+  async progress(clock: TimerClock, limitMs: number): Promise<void> {
+    const stopTimer = clock.after(limitMs, () => {
+      this.failure ??= new MigrationTimeoutError(
+        `the destination took nothing for ${limitMs} ms: is its link alive?`,
+      );
+      this.#waiting?.();
+    });
+    await new Promise<void>((resolve) => {
       this.#waiting = resolve;
     });
-  }
-
-  #landed(buffer: HashedBuffer): void {
-    this.#inFlight--;
-    this.#free.push(buffer);
-    this.#waiting?.();
-    this.#waiting = null;
+    stopTimer();
   }
 }
 
@@ -221,8 +232,8 @@ export class LocalSourceStream implements SourceStream {
     }
     const dataPages = sender.dataPages - before.dataPages;
     const zeroPages = sender.zeroPages - before.zeroPages;
-    await this.sendRecord(FRAME.round, encodeRoundMarker({ round, pages: dataPages + zeroPages }));
-    while (!pool.idle) await pool.progress();
+    pool.follow(this.sendRecord(FRAME.round, encodeRoundMarker({ round, pages: dataPages + zeroPages })));
+    while (!pool.idle && !pool.failure) await this.#progress(pool);
     if (pool.failure) throw pool.failure;
     this.#count(sender);
     return { dataPages, zeroPages, bytes: sender.bytes - before.bytes };
@@ -272,9 +283,13 @@ export class LocalSourceStream implements SourceStream {
   /** Until a buffer comes back or the bandwidth cap lets the next batch go. */
   #waitForSender(sender: PageSender, pool: BatchPool): Promise<void> {
     const dueNs = sender.nextDueNs();
-    if (dueNs === 0) return pool.idle ? new Promise((resume) => setImmediate(resume)) : pool.progress();
+    if (dueNs === 0) return pool.idle ? new Promise((resume) => setImmediate(resume)) : this.#progress(pool);
     const delayMs = Math.max((dueNs - this.#o.clock.nowNs()) / 1e6, 0);
     return new Promise((resume) => this.#o.clock.after(Math.min(delayMs, 100), resume));
+  }
+
+  #progress(pool: BatchPool): Promise<void> {
+    return pool.progress(this.#o.clock, this.#o.stallLimitMs ?? DEFAULT_STALL_LIMIT_MS);
   }
 
   #count(sender: PageSender): void {

@@ -89,12 +89,14 @@ export class SourceTimeline {
     }
   }
 
-  harvested(pages: number): void {
+  /** @param sentPages sent since the migration began */
+  harvested(pages: number, sentPages: number): void {
     const now = this.#clock.nowNs();
     const seconds = Math.max((now - this.#lastHarvestNs) / 1e9, 1e-6);
     this.#lastHarvestNs = now;
     this.stats.syncCount++;
     this.stats.remainingPages = pages;
+    this.stats.sentPagesAtHarvest = sentPages;
     this.stats.dirtyPagesPerSecond = pages / seconds;
   }
 

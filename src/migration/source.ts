@@ -183,7 +183,7 @@ export class SourceMigration {
       if (round === 1) await this.#untilPrepared();
       const before = due.pages;
       due = await this.#step('harvesting dirty pages', () => this.#dirty.harvest());
-      this.#timeline.harvested(due.pages);
+      this.#timeline.harvested(due.pages, this.#sentPages);
       const decision = decide(
         {
           round,
@@ -253,7 +253,7 @@ export class SourceMigration {
     parts.lastHarvestMs = await timed(async () => {
       due = await this.#step('the last harvest', () => this.#dirty.harvest());
     });
-    this.#timeline.harvested(due!.pages);
+    this.#timeline.harvested(due!.pages, this.#sentPages);
     const round = this.#timeline.rounds.length + 1;
     this.#timeline.beginRound(round, due!);
     let vmState = new Uint8Array();
@@ -404,6 +404,11 @@ export class SourceMigration {
     } catch {
       return error;
     }
+  }
+
+  get #sentPages(): number {
+    const { counters } = this.#o;
+    return counters[STREAM_COUNTER.dataPages]! + counters[STREAM_COUNTER.zeroPages]!;
   }
 
   /** Made when it is first needed: a migration that waits in a queue costs no core. */

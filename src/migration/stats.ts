@@ -43,8 +43,9 @@ export class MigrationStats {
   downtimeMs: number | null = null;
   throttlePercent = 0;
   syncCount = 0;
-  /** At the last harvest. */
+  /** At the last harvest, and how many had been sent by then. */
   remainingPages = 0;
+  sentPagesAtHarvest = 0;
   dirtyPagesPerSecond = 0;
   bytesPerSecond = 0;
   errorText = '';
@@ -60,6 +61,7 @@ export class MigrationStats {
   ): MigrationInfo {
     if (status === 'none') return { status };
     const totalMs = ((this.endedAtNs || nowNs) - this.startedAtNs) / 1e6;
+    const sentSince = moved.dataPages + moved.zeroPages - this.sentPagesAtHarvest;
     const finished = status === 'completed' || status === 'failed' || status === 'cancelled';
     return {
       status,
@@ -71,7 +73,7 @@ export class MigrationStats {
       ...(this.errorText ? { 'error-desc': this.errorText } : {}),
       ram: {
         transferred: moved.bytes,
-        remaining: finished && status === 'completed' ? 0 : this.remainingPages * PAGE_BYTES,
+        remaining: status === 'completed' ? 0 : Math.max(this.remainingPages - sentSince, 0) * PAGE_BYTES,
         total: this.ramBytes,
         duplicate: moved.zeroPages,
         normal: moved.dataPages,

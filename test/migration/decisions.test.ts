@@ -83,7 +83,8 @@ describe('query-migrate', () => {
   it("has QEMU's fields and units", () => {
     const stats = new MigrationStats(4096 * 100);
     stats.startedAtNs = 1e9;
-    stats.remainingPages = 7;
+    stats.remainingPages = 9;
+    stats.sentPagesAtHarvest = 91;
     stats.bytesPerSecond = 1e6;
     stats.syncCount = 3;
     expect(stats.info('none', 0, { bytes: 0, dataPages: 0, zeroPages: 0 })).toEqual({ status: 'none' });

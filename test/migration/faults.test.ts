@@ -175,6 +175,23 @@ describe('a fault before commitment', () => {
   });
 });
 
+it('a destination that takes nothing any more is given up', async () => {
+  const ended = await runBoth({
+    ramBytes: 64 * 1024 * 1024,
+    stallLimitMs: 200,
+    wrap: (channel) => ({
+      receive: (sink) => channel.receive(sink),
+      close: () => channel.close(),
+      // as a socket whose peer's window never opens
+      send: (bytes) => (bytes.length > 100_000 ? new Promise(() => {}) : channel.send(bytes)),
+    }),
+    prepare: (memory) => new Uint8Array(memory.buffer).fill(1),
+  });
+  expect(ended.report).toMatchObject({ outcome: 'failed', failedDuring: 'pre-copy' });
+  expect(ended.report.error).toContain('took nothing for 200 ms');
+  expectSourceGoesOn(ended, true);
+});
+
 describe('a fault after commitment', () => {
   it('no answer to COMMIT: the source stays stopped and says so', async () => {
     const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 300 } }, ({ host }) => {

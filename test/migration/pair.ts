@@ -19,11 +19,15 @@ export interface PairOptions {
   readonly onRound?: SourceMigrationOptions['onRound'];
   readonly stepLimitMs?: number;
   readonly silenceLimitMs?: number;
+  readonly stallLimitMs?: number;
+  /** Fills the source's memory. */
+  readonly prepare?: (memory: WebAssembly.Memory) => void;
 }
 
 export async function createPair(options: PairOptions = {}) {
   const ramBytes = options.ramBytes ?? 16 * 1024 * 1024;
   const vm = new FakeSourceVm(ramBytes);
+  options.prepare?.(vm.memory);
   const device = options.device ? new FakeDevice(ramBytes) : null;
   const host = new FakeHost(options.device);
   const destination = new DestinationMigration({
@@ -51,6 +55,7 @@ export async function createPair(options: PairOptions = {}) {
     counters,
     clock,
     backed: null,
+    stallLimitMs: options.stallLimitMs,
   });
   const source = new SourceMigration({
     vm,
