@@ -20,7 +20,8 @@ export function migrationPage(report: VmmMigrationReport, series: readonly Chart
         title: 'Pages dirtied before each round, by cause',
         unit: 'pages',
         kind: 'bars',
-        x: xSeconds,
+        x: rounds.map((round) => round.round),
+        xLabel: 'round',
         lines: [
           { label: 'CPU', values: later((i) => rounds[i]!.dirtiedByCpu) },
           { label: 'DMA', values: later((i) => rounds[i]!.dirtiedByDma) },
