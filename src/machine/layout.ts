@@ -13,7 +13,13 @@ import { PAGE_BYTES } from '../hardware/units.js';
 export const WASM_PAGE_BYTES = 65536;
 export const CONTROL_BYTES = PAGE_BYTES;
 export const SCRATCH_BYTES = 15 * PAGE_BYTES;
-export const ASYNCIFY_BYTES = 4 * WASM_PAGE_BYTES;
+/**
+ * Room for the frames of a stopped guest. A saved frame is smaller than the engine's own, so VCPU_STACK_MB of stack
+ * always fit: a guest that recurses too far overflows its stack, stopped or not.
+ */
+export const ASYNCIFY_BYTES = 16 * WASM_PAGE_BYTES;
+/** Stack of a vCPU's worker (resourceLimits.stackSizeMb). */
+export const VCPU_STACK_MB = 1;
 export const MIN_RAM_BYTES = 16 * 1024 * 1024;
 export const MAX_RAM_BYTES = 1024 * 1024 * 1024;
 

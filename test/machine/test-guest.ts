@@ -8,14 +8,14 @@ import { Worker } from 'node:worker_threads';
 import { loadComponent } from '../../src/guest/load-image.js';
 import type { LoadedImage } from '../../src/guest/loaded-image.js';
 import { realClock } from '../../src/hardware/clock.js';
-import { layoutFor, type MemoryLayout, MIN_RAM_BYTES } from '../../src/machine/layout.js';
+import { layoutFor, type MemoryLayout, MIN_RAM_BYTES, VCPU_STACK_MB } from '../../src/machine/layout.js';
 import { createMemory, writeBootState } from '../../src/machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../../src/machine/vcpu-control.js';
 import { componentOf } from '../guest/component.js';
 import { compileAssemblyScript } from '../guest/packet-loops.js';
 
 /** Where the guest counts and mixes; all below 1 MiB. */
-export const GUEST = { counter: 0x10000, table: 0x20000, tableBytes: 0x40000 } as const;
+export const GUEST = { counter: 0x10000, release: 0x10004, table: 0x20000, tableBytes: 0x40000 } as const;
 
 const SOURCE = `
 @external("srvm:guest/machine@0.1.0", "bar-read") declare function barRead(slot: u32, bar: u32, offset: u32): u32;
@@ -64,6 +64,18 @@ function deep(n: u32): u32 {
   return n == 0 ? 0 : deep(n - 1) * 3 + load<u32>(n & 0xfffc);
 }
 
+/** Goes down, waits there for a word to be set, and mixes on the way up. */
+function dive(depth: u32, a: u32, b: u32): u32 {
+  store<u32>(0x10000, depth);
+  if (depth == 0) {
+    while (atomic.load<u32>(0x10004) == 0) {}
+    return 7;
+  }
+  const c = a * 31 + b;
+  const below = dive(depth - 1, c ^ depth, a + depth);
+  return below * 31 + a * 3 + b * 5 + c * 7 + depth;
+}
+
 /** Bursts of stores with a count in each page, so that a stale copy shows. */
 function writePages(): u32 {
   let n: u32 = 0;
@@ -85,6 +97,7 @@ export function run(): u32 {
   if (mode == 0x77) return writePages(); // w
   if (mode == 0x74) { store<u32>(0x7fffff00, 1); return 0; } // t: outside of all memory
   if (mode == 0x64) return deep(10000000); // d
+  if (mode == 0x6e) return dive(3000, 1, 2); // n
   if (mode == 0x62) return barRead(1, 0, 8); // b
   if (mode == 0x67) { const old = memory.grow(3); return (old << 16) | memory.size(); } // g
   if (mode == 0x63) { const a = clockNs(); wait(2000); return clockNs() - a >= 1500000 ? 1 : 2; } // c
@@ -104,7 +117,7 @@ export function testImage(): Promise<LoadedImage> {
 async function buildTestImage(): Promise<LoadedImage> {
   const cacheDir = await mkdtemp(join(tmpdir(), 'srvm-test-image-'));
   try {
-    const component = await componentOf(await compileAssemblyScript(SOURCE));
+    const component = await componentOf(await compileAssemblyScript(SOURCE, ['--enable', 'threads']));
     return await loadComponent(component, 'test-guest', { ramBytes: MIN_RAM_BYTES, cacheDir });
   } finally {
     await rm(cacheDir, { recursive: true, force: true });
@@ -144,6 +157,7 @@ export async function startVm(commandLine: string | null): Promise<TestVm> {
   const worker = new Worker(new URL('./vcpu-worker.js', import.meta.url), {
     workerData: { image: loaded, memory, port: control.workerPort },
     transferList: [control.workerPort],
+    resourceLimits: { stackSizeMb: VCPU_STACK_MB },
   });
   await control.prepared;
   return {

@@ -88,6 +88,31 @@ describe('a vCPU', () => {
     expect(Buffer.compare(current.bytes.slice(0, 0x100000), straight.bytes.slice(0, 0x100000))).toBe(0);
   });
 
+  it('is moved from deep down a recursion', async () => {
+    const straight = await vm('n');
+    Atomics.store(straight.words, GUEST.release / 4, 1);
+    straight.control.resume();
+    const expected = await straight.over();
+    expect(expected.kind).toBe('halted');
+    const one = await vm('n');
+    Atomics.store(one.words, GUEST.counter / 4, 1);
+    one.control.resume();
+    await until(() => counterOf(one) === 0);
+    await one.control.pause();
+    const state = one.control.captureState();
+    expect(state.frames.length).toBeGreaterThan(30_000);
+    const next = await vm(null);
+    copyRam(one, next);
+    next.control.restoreState(decodeVcpuState(state, await testImage()));
+    await next.control.useBuild('logging');
+    Atomics.store(next.words, GUEST.release / 4, 1);
+    next.control.resume();
+    expect(await next.over()).toMatchObject({
+      kind: 'halted',
+      exitCode: (expected as { exitCode: number }).exitCode,
+    });
+  });
+
   it('grows memory within RAM, and a clock that waits for no one', async () => {
     const grown = await vm('g');
     grown.control.resume();
