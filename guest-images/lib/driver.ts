@@ -33,7 +33,7 @@ import {
 } from './pf-messages';
 import { connectVector, disableDevice, disableMsix, disconnectVector, enableDevice, enableMsix, findVf } from './pci';
 import { allocateRx, DESCRIPTOR_SHIFT, freeRx, freeRxPages, refill, rxUnused, RxRing, startRx } from './rx-ring';
-import { baselineStatistics } from './statistics';
+import { baselineStatistics, updateStatistics } from './statistics';
 import { allocateTx, freeTx, startTx, TxRing } from './tx-ring';
 import {
   CTRL_RST,
@@ -343,6 +343,8 @@ function setIvar(slot: u32, entry: u32, vector: u32): void {
 
 function stop(net: Network): void {
   const slot = net.slot;
+  // what the card counted so far would be lost in the next baseline
+  updateStatistics(net);
   for (let queue: u32 = 0; queue < net.queues; queue++) disableRxQueue(net, queue);
   writeRegister(slot, VTEIAM, 0);
   writeRegister(slot, VTEIMC, 0xffffffff);
