@@ -12,7 +12,6 @@ import { startQueues, stopQueues } from './queues.js';
 import {
   DESCRIPTOR_BYTES,
   ENABLE,
-  MAX_RING_SLOTS,
   pfRxHead,
   pfTxHead,
   QUEUES,
@@ -26,6 +25,8 @@ import {
 import { CONFIG_WORDS, IVAR_WORDS, MAILBOX_WORDS, MSIX_TABLE_WORDS, STATE_VERSION } from './save.js';
 import { CONTEXT_WORDS, loadTxContexts, type TxContext } from './tx-contexts.js';
 
+/** What fits the length register. */
+const LONGEST_RING_BYTES = 0xf_ff80;
 const PCI_COMMAND = 0x04;
 const PCI_COMMAND_BITS = 0xffff;
 const PCI_BAR0 = 0x10;
@@ -106,11 +107,14 @@ function readContexts(queue: FieldReader): TxContext[] {
   });
 }
 
-/** A head the ring has no slot for would be a hostile state: the ring stays empty at 0. */
+/**
+ * A head survives a reset that clears the ring's length, and a shorter ring may be programmed before the head is: a queue
+ * that does not run may have a head that its ring has no slot for. In one that runs it would be a hostile state.
+ */
 function checkedHead(queue: FieldReader): number {
-  const slots = Math.min(MAX_RING_SLOTS, Math.floor(queue.u32('bytes') / DESCRIPTOR_BYTES));
+  const slots = Math.floor(queue.u32('bytes') / DESCRIPTOR_BYTES);
   const head = queue.integer('head', 0xffff);
-  if (head !== 0 && head >= slots) {
+  if (queue.flag('enabled') && slots > 0 && head >= slots) {
     throw new DeviceStateError(`device state: ${queue.path}.head is ${head} in a ring of ${slots} slots`);
   }
   return head;
@@ -120,6 +124,9 @@ function restoreTxRing(context: DeviceContext, queue: number, state: FieldReader
   const head = checkedHead(state);
   const write = (offset: number, value: number): void =>
     context.bar0.write32(txRegister(queue, offset), value);
+  // set while the ring is the longest there is: any head that may be
+  write(TX.TDLEN, LONGEST_RING_BYTES);
+  context.pf.write32(pfTxHead(context.vf * QUEUES + queue), head);
   write(TX.TDBAL, state.u32('baseLow'));
   write(TX.TDBAH, state.u32('baseHigh'));
   write(TX.TDLEN, state.u32('bytes'));
@@ -127,7 +134,6 @@ function restoreTxRing(context: DeviceContext, queue: number, state: FieldReader
   write(TX.TDWBAH, state.u32('headWriteBackHigh'));
   write(TX.TDWBAL, state.u32('headWriteBackLow'));
   write(TX.TXDCTL, (state.u32('control') & ~ENABLE) >>> 0);
-  context.pf.write32(pfTxHead(context.vf * QUEUES + queue), head);
   // tail = head: an empty ring until the queue runs
   write(TX.TDT, head);
 }
@@ -136,6 +142,8 @@ function restoreRxRing(context: DeviceContext, queue: number, state: FieldReader
   const head = checkedHead(state);
   const write = (offset: number, value: number): void =>
     context.bar0.write32(rxRegister(queue, offset), value);
+  write(RX.RDLEN, LONGEST_RING_BYTES);
+  context.pf.write32(pfRxHead(context.vf * QUEUES + queue), head);
   write(RX.RDBAL, state.u32('baseLow'));
   write(RX.RDBAH, state.u32('baseHigh'));
   write(RX.RDLEN, state.u32('bytes'));
@@ -143,7 +151,6 @@ function restoreRxRing(context: DeviceContext, queue: number, state: FieldReader
   write(RX.SRRCTL, state.u32('split'));
   write(RX.RSCCTL, state.u32('rsc'));
   write(RX.RXDCTL, (state.u32('control') & ~ENABLE) >>> 0);
-  context.pf.write32(pfRxHead(context.vf * QUEUES + queue), head);
   write(RX.RDT, head);
 }
 
