@@ -1,6 +1,7 @@
 /** Two VMM processes and a guest that is migrated back and forth between them. */
-import { followMigration } from '../../src/cli/follow-migration.js';
+import { followMigration, type MigrationWatcher } from '../../src/cli/follow-migration.js';
 import { Lab, type VmmProcess } from '../../src/cli/lab.js';
+import type { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
 import type { MigrationReport } from '../../src/migration/report.js';
 
 export interface PingPongOptions {
@@ -10,6 +11,9 @@ export interface PingPongOptions {
   readonly linkSpeedMbps?: number;
   readonly parameters?: Readonly<Record<string, number | boolean>>;
 }
+
+export const GUEST_IP = '10.0.0.2';
+const PEER = { mac: '52:54:00:00:00:fe', ip: '10.0.0.1' } as const;
 
 export class PingPong {
   readonly lab: Lab;
@@ -46,25 +50,31 @@ export class PingPong {
     this.#there = there;
   }
 
+  /** A station on the guest's segment, in this process. */
+  peer(): TrafficPeer {
+    return this.lab.peer(PEER.mac, PEER.ip);
+  }
+
   /** The process that has the guest now. */
   get holder(): VmmProcess {
     return this.#here;
   }
 
   /** Migrates the guest to the other process. @throws Error unless the migration completed */
-  async hop(mode: 'scan' | 'shadow-doorbell', plugin = 'plugins/srvm'): Promise<MigrationReport> {
+  async hop(mode: 'scan' | 'shadow-doorbell', watcher: MigrationWatcher = {}): Promise<MigrationReport> {
     if (this.#hops > 0) {
       await this.#there.qmp.execute('migrate-incoming', {
         uri: addressOf(this.lab, this.#hops),
         'x-srvm-vfs': [{ wire: this.#wires[(this.#hops + 1) % 2] }],
       });
     }
-    const report = await followMigration(this.#here.qmp, {
+    const order = {
       uri: addressOf(this.lab, this.#hops),
-      plugin,
+      plugin: 'plugins/srvm',
       pluginOptions: { mode },
       parameters: { 'downtime-limit': 20, ...this.#options.parameters },
-    });
+    };
+    const report = await followMigration(this.#here.qmp, order, watcher);
     if (report.outcome !== 'completed')
       throw new Error(`hop ${this.#hops}: ${report.outcome}: ${report.error}`);
     this.#hops++;
