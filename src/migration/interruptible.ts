@@ -27,16 +27,14 @@ export class Interruptible {
     for (const interrupt of [...this.#interrupts]) interrupt(this.#cancelled);
   }
 
-  /** Later steps run again: for what must happen after a cancel came too late. */
-  shield(): void {
-    this.#cancelled = null;
-  }
-
-  /** Waits for `step`, at most `limitMs`. */
-  run<T>(what: string, limitMs: number, step: () => Promise<T>): Promise<T> {
+  /**
+   * Waits for `step`, at most `limitMs`.
+   * @param undoWaits false for a step that may go on while others are undone: one that only reads, or talks to the link
+   */
+  run<T>(what: string, limitMs: number, step: () => Promise<T>, undoWaits = true): Promise<T> {
     if (this.#cancelled) return Promise.reject(this.#cancelled);
     const running = Promise.resolve().then(step);
-    this.#leftBehind.add(running);
+    if (undoWaits) this.#leftBehind.add(running);
     const forget = (): void => {
       this.#leftBehind.delete(running);
     };

@@ -15,10 +15,8 @@ import { DirtyRounds, type Harvest } from './dirty-rounds.js';
 import {
   ChannelError,
   MigrationCancelledError,
-  MigrationRefusedError,
   messageOf,
   OutcomeUnknownError,
-  PeerAbortedError,
   ProtocolError,
   VerifyError,
 } from './errors.js';
@@ -28,20 +26,12 @@ import { PHASES, type Phase, PhaseMachine } from './phases.js';
 import type { SourceVm, TimerClock } from './ports.js';
 import { recoverSource } from './recovery.js';
 import { type MigrationReport, REPORT_SCHEMA_VERSION, type RoundReport } from './report.js';
+import { SourceDialogue } from './source-dialogue.js';
 import { type SourceStream, STREAM_COUNTER } from './source-stream.js';
 import { SourceTimeline } from './source-timeline.js';
 import type { MigrationInfo } from './stats.js';
-import { FRAME, type FrameType, frameName, PROTOCOL_VERSION } from './stream/frame.js';
-import type { ReceivedFrame } from './stream/frame-queue.js';
-import {
-  decodeAbort,
-  decodeReady,
-  decodeRefuse,
-  decodeRunning,
-  encodeRecord,
-  type Offer,
-  recordText,
-} from './stream/records.js';
+import { FRAME, PROTOCOL_VERSION } from './stream/frame.js';
+import { decodeReady, decodeRunning, type Offer } from './stream/records.js';
 import { decodeRoundMarker } from './stream/round-marker.js';
 import { namePages } from './verify.js';
 
@@ -65,19 +55,17 @@ export interface SourceMigrationOptions {
 
 /** How long undoing waits for a step that was interrupted. */
 const SETTLE_LIMIT_MS = 5000;
-/** After a link broke: how long to look for the reason that the other side may have sent. */
-const LAST_WORD_MS = 200;
+/** A round over a slow link may take hours; a dead link is noticed by the stream. */
+const ROUND_LIMIT_MS = 24 * 3600 * 1000;
 
 export class SourceMigration {
   readonly #o: SourceMigrationOptions;
   readonly #phases: PhaseMachine;
-  readonly #steps: Interruptible;
+  readonly #dialogue: SourceDialogue;
   readonly #timeline: SourceTimeline;
   readonly #dirty: DirtyRounds;
-  #madeStream: SourceStream | null = null;
   #parameters: MigrationParameters;
   #wasRunning = false;
-  #destinationPrepared = false;
   #trackerReport: TrackerReport | null = null;
   #finished: Promise<MigrationReport> | null = null;
 
@@ -89,7 +77,11 @@ export class SourceMigration {
       this.#timeline.phase(phase.phase);
       options.onPhase?.(phase);
     });
-    this.#steps = new Interruptible(options.clock);
+    this.#dialogue = new SourceDialogue(
+      options.stream,
+      options.clock,
+      this.#parameters['x-srvm-step-timeout'],
+    );
     this.#dirty = new DirtyRounds(options.vm, options.device, options.map);
   }
 
@@ -110,13 +102,15 @@ export class SourceMigration {
   /** migrate-set-parameters while it runs: new limits count from the next decision on. */
   setParameters(changes: Readonly<Record<string, unknown>>): void {
     this.#parameters = withParameters(this.#parameters, changes);
-    if (this.#phases.now.phase === 'pre-copy') this.#stream.setBandwidth(this.#parameters['max-bandwidth']);
+    this.#dialogue.stepLimitMs = this.#parameters['x-srvm-step-timeout'];
+    if (this.#phases.now.phase === 'pre-copy')
+      this.#dialogue.stream.setBandwidth(this.#parameters['max-bandwidth']);
   }
 
   /** Ends it, the guest going on here. Returns false when it is too late: committed or over. */
   cancel(): boolean {
     if (this.#phases.isCommitted || this.#phases.now.phase === 'failed') return false;
-    this.#steps.cancel();
+    this.#dialogue.steps.cancel();
     return true;
   }
 
@@ -136,16 +130,15 @@ export class SourceMigration {
       await this.#commit();
       await this.#letGo();
     } catch (error) {
-      await this.#end(await this.#explain(error as Error));
+      await this.#end(await this.#dialogue.explain(error as Error));
     }
     return this.#report();
   }
 
   async #reserve(): Promise<void> {
-    const stream = this.#stream;
     const { vm, device, oneWay } = this.#o;
     this.#phases.to({ phase: 'reservation' });
-    await this.#step('connecting', () => stream.connect());
+    await this.#dialogue.linkStep('connecting', () => this.#dialogue.stream.connect());
     const offer: Offer = {
       ...vm.offer,
       protocol: PROTOCOL_VERSION,
@@ -157,13 +150,13 @@ export class SourceMigration {
       verify: this.#parameters['x-srvm-verify'],
       startRunning: vm.isRunning,
     };
-    await this.#send(FRAME.hello, offer);
-    if (!oneWay) await this.#expect(FRAME.accept);
+    await this.#dialogue.send(FRAME.hello, offer);
+    if (!oneWay) await this.#dialogue.expect(FRAME.accept);
   }
 
   async #preCopy(): Promise<void> {
     const { vm, device } = this.#o;
-    const stream = this.#stream;
+    const stream = this.#dialogue.stream;
     this.#wasRunning = vm.isRunning;
     this.#phases.to({ phase: 'pre-copy', round: 1 });
     stream.setBandwidth(this.#parameters['max-bandwidth']);
@@ -180,7 +173,7 @@ export class SourceMigration {
     for (let round = 1; ; round++) {
       if (round > 1) this.#phases.to({ phase: 'pre-copy', round });
       const traffic = await this.#sendRound(round, due);
-      if (round === 1) await this.#untilPrepared();
+      if (round === 1 && !this.#o.oneWay) await this.#dialogue.untilPrepared();
       const before = due.pages;
       due = await this.#step('harvesting dirty pages', () => this.#dirty.harvest());
       this.#timeline.harvested(due.pages, this.#sentPages);
@@ -218,13 +211,17 @@ export class SourceMigration {
   }
 
   async #sendRound(round: number, due: Harvest): Promise<{ bytes: number }> {
-    const stream = this.#stream;
+    const stream = this.#dialogue.stream;
     const { oneWay } = this.#o;
     this.#timeline.beginRound(round, due);
     // no limit of its own: how long a round takes is the link's affair; that the link is alive is the stream's
-    const traffic = await this.#steps.run('sending pages', ROUND_LIMIT_MS, () => stream.sendRound(round));
+    const traffic = await this.#dialogue.linkStep(
+      'sending pages',
+      () => stream.sendRound(round),
+      ROUND_LIMIT_MS,
+    );
     if (!oneWay) {
-      const answer = decodeRoundMarker((await this.#expect(FRAME.roundDone)).payload);
+      const answer = decodeRoundMarker((await this.#dialogue.expect(FRAME.roundDone)).payload);
       if (answer.round !== round)
         throw new ProtocolError(`round ${round} was answered as round ${answer.round}`);
     }
@@ -232,15 +229,9 @@ export class SourceMigration {
     return traffic;
   }
 
-  /** The destination builds its VM while the first round's pages arrive; a guest is not stopped to wait for that. */
-  async #untilPrepared(): Promise<void> {
-    if (this.#destinationPrepared || this.#o.oneWay) return;
-    await this.#expect(FRAME.prepared);
-  }
-
   async #stopAndCopy(): Promise<void> {
     const { vm, device } = this.#o;
-    const stream = this.#stream;
+    const stream = this.#dialogue.stream;
     this.#phases.to({ phase: 'stop-and-copy' });
     stream.setBandwidth(0);
     const { timed, parts } = this.#timeline;
@@ -260,7 +251,9 @@ export class SourceMigration {
     let deviceState = new Uint8Array();
     await Promise.all([
       timed(async () => {
-        const traffic = await this.#step('sending the last pages', () => stream.sendRound(round));
+        const traffic = await this.#dialogue.linkStep('sending the last pages', () =>
+          stream.sendRound(round),
+        );
         this.#timeline.roundSent(traffic);
       }).then((ms) => {
         parts.lastPagesMs = ms;
@@ -280,24 +273,28 @@ export class SourceMigration {
     const report = this.#timeline.endRound({ pages: 0, notes: due!.notes }, 0, true);
     this.#o.onRound?.(report);
     if (this.#parameters['x-srvm-verify']) {
-      parts.verifyMs = await timed(() => this.#step('hashing memory', () => stream.sendHashes()));
+      parts.verifyMs = await timed(() =>
+        this.#dialogue.linkStep('hashing memory', () => stream.sendHashes()),
+      );
     }
     parts.untilReadyMs = await timed(() => this.#handOver(round, vmState, deviceState));
   }
 
   async #handOver(round: number, vmState: Uint8Array, deviceState: Uint8Array): Promise<void> {
-    const stream = this.#stream;
+    const stream = this.#dialogue.stream;
     const { device, oneWay } = this.#o;
     // handed over together: the stream keeps their order
     await Promise.all([
-      this.#step('sending the vCPU state', () => stream.sendState(FRAME.vmState, vmState)),
+      this.#dialogue.linkStep('sending the vCPU state', () => stream.sendState(FRAME.vmState, vmState)),
       device &&
-        this.#step('sending the device state', () => stream.sendState(FRAME.deviceState, deviceState)),
-      this.#send(FRAME.end, { round }),
+        this.#dialogue.linkStep('sending the device state', () =>
+          stream.sendState(FRAME.deviceState, deviceState),
+        ),
+      this.#dialogue.send(FRAME.end, { round }),
     ]);
     if (oneWay) return;
-    await this.#expect(FRAME.roundDone);
-    const ready = decodeReady((await this.#expect(FRAME.ready)).payload);
+    await this.#dialogue.expect(FRAME.roundDone);
+    const ready = decodeReady((await this.#dialogue.expect(FRAME.ready)).payload);
     this.#timeline.parts.prepareWaitMs = ready.prepareWaitMs;
     this.#timeline.parts.restoreMs = ready.restoreMs;
     this.#timeline.verdict = ready.verdict;
@@ -311,12 +308,12 @@ export class SourceMigration {
 
   async #commit(): Promise<void> {
     const { vm, oneWay } = this.#o;
-    if (this.#steps.isCancelled) throw new MigrationCancelledError('the migration was cancelled');
+    if (this.#dialogue.steps.isCancelled) throw new MigrationCancelledError('the migration was cancelled');
     this.#phases.to({ phase: 'commitment' });
     this.#timeline.parts.commitMs = await this.#timeline.timed(async () => {
-      await this.#send(FRAME.commit, {});
+      await this.#dialogue.send(FRAME.commit, {});
       if (oneWay) return;
-      const running = decodeRunning((await this.#expect(FRAME.running)).payload);
+      const running = decodeRunning((await this.#dialogue.expect(FRAME.running)).payload);
       this.#timeline.parts.activateMs = running.activateMs;
     });
     this.#timeline.runsThere();
@@ -327,33 +324,27 @@ export class SourceMigration {
   /** The VM is the destination's; what is left here is let go of. Failures here are notes: nothing can be undone. */
   async #letGo(): Promise<void> {
     await this.#stopDevice();
-    await this.#quietly('closing the stream', () => this.#stream.close());
+    await this.#quietly('closing the stream', () => this.#dialogue.stream.close());
     this.#timeline.end();
     this.#phases.to({ phase: 'done' });
   }
 
   async #end(error: Error): Promise<void> {
-    const { vm } = this.#o;
-    const stream = this.#stream;
     if (this.#phases.isCommitted) {
       await this.#endCommitted(error);
       return;
     }
+    const { vm, device, clock } = this.#o;
     const during = this.#phases.now.phase;
-    await this.#quietly('telling the destination', () =>
-      stream.sendRecord(FRAME.abort, encodeRecord({ message: recordText(error.message) })),
-    );
-    await this.#quietly('closing the stream', () => stream.close());
-    const allSettled = await this.#steps.settled(SETTLE_LIMIT_MS);
+    const { recovery } = PHASES[during];
+    // the guest may be standing: the link is let go of beside its recovery, not before it
+    const gaveUp = this.#quietly('closing the stream', () => this.#dialogue.giveUp(error));
+    const allSettled = await this.#dialogue.steps.settled(SETTLE_LIMIT_MS);
     if (!allSettled) this.#timeline.note('a step that was interrupted has not ended; recovering without it');
-    const recovery = PHASES[during].recovery;
-    const trouble = await recoverSource(
-      recovery,
-      { vm, device: this.#o.device, wasRunning: this.#wasRunning },
-      this.#o.clock,
-    );
+    const trouble = await recoverSource(recovery, { vm, device, wasRunning: this.#wasRunning }, clock);
     for (const sentence of trouble) this.#timeline.note(sentence);
     if (recovery === 'stop-tracking' || recovery === 'resume-vm') await this.#stopDevice();
+    await gaveUp;
     this.#timeline.failed(error);
     if (error instanceof MigrationCancelledError) this.#phases.cancel();
     else this.#phases.fail(error);
@@ -361,7 +352,7 @@ export class SourceMigration {
 
   async #endCommitted(error: Error): Promise<void> {
     const { vm } = this.#o;
-    const stream = this.#stream;
+    const stream = this.#dialogue.stream;
     const unknown = this.#phases.now.phase === 'commitment';
     if (unknown) vm.retire('outcome-unknown');
     await this.#stopDevice();
@@ -383,27 +374,9 @@ export class SourceMigration {
 
   /** Bounded, and a failure is only noted. */
   async #quietly(what: string, action: () => Promise<void>): Promise<void> {
-    this.#steps.shield();
-    await this.#steps.run(what, this.#parameters['x-srvm-step-timeout'], action).catch((error) => {
+    await new Interruptible(this.#o.clock).run(what, this.#dialogue.stepLimitMs, action).catch((error) => {
       if (!(error instanceof ChannelError)) this.#timeline.note(`${what}: ${messageOf(error)}`);
     });
-  }
-
-  /** A broken link may have carried its reason: the other side's abort, sent before it closed. */
-  async #explain(error: Error): Promise<Error> {
-    if (!(error instanceof ChannelError)) return error;
-    const stream = this.#stream;
-    try {
-      for (;;) {
-        const frame = await new Interruptible(this.#o.clock).run('the last word', LAST_WORD_MS, () =>
-          stream.nextFrame(),
-        );
-        if (frame.type === FRAME.abort)
-          return new PeerAbortedError(`destination: ${decodeAbort(frame.payload).message}`);
-      }
-    } catch {
-      return error;
-    }
   }
 
   get #sentPages(): number {
@@ -411,39 +384,8 @@ export class SourceMigration {
     return counters[STREAM_COUNTER.dataPages]! + counters[STREAM_COUNTER.zeroPages]!;
   }
 
-  /** Made when it is first needed: a migration that waits in a queue costs no core. */
-  get #stream(): SourceStream {
-    this.#madeStream ??= this.#o.stream();
-    return this.#madeStream;
-  }
-
   #step<T>(what: string, action: () => Promise<T>): Promise<T> {
-    return this.#steps.run(what, this.#parameters['x-srvm-step-timeout'], action);
-  }
-
-  #send(type: FrameType, record: object): Promise<void> {
-    return this.#step(`sending ${frameName(type)}`, () =>
-      this.#stream.sendRecord(type, encodeRecord(record)),
-    );
-  }
-
-  async #expect(type: FrameType): Promise<ReceivedFrame> {
-    const frame = await this.#step(`waiting for the destination's "${frameName(type)}"`, () =>
-      this.#stream.nextFrame(),
-    );
-    if (frame.type === FRAME.prepared) this.#destinationPrepared = true;
-    if (frame.type === type) return frame;
-    // it comes when it comes, between the answers
-    if (frame.type === FRAME.prepared) return await this.#expect(type);
-    if (frame.type === FRAME.refuse) {
-      const { reason, message } = decodeRefuse(frame.payload);
-      throw new MigrationRefusedError(reason, `the destination refused: ${message}`);
-    }
-    if (frame.type === FRAME.abort)
-      throw new PeerAbortedError(`destination: ${decodeAbort(frame.payload).message}`);
-    throw new ProtocolError(
-      `the destination answered "${frameName(frame.type)}" where "${frameName(type)}" was due`,
-    );
+    return this.#dialogue.step(what, action);
   }
 
   #report(): MigrationReport {
@@ -467,12 +409,9 @@ export class SourceMigration {
       recovery: failed?.recovery ?? null,
       ...this.#timeline.summary(),
       bytes: this.#o.counters[STREAM_COUNTER.bytes]!,
-      senderCpuNs: this.#madeStream?.cpuNs ?? null,
+      senderCpuNs: this.#dialogue.cpuNs,
       tracker: this.#trackerReport,
       dmaCoverage: this.#timeline.downtimeStarted ? this.#dirty.coverage() : null,
     };
   }
 }
-
-/** A round over a slow link may take hours; a dead link is noticed by the link. */
-const ROUND_LIMIT_MS = 24 * 3600 * 1000;

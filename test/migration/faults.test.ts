@@ -45,6 +45,15 @@ function expectSourceGoesOn({ vm, device, host, report, destinationError }: Ende
 const BEFORE_COMMITMENT: readonly PhaseName[] = ['reservation', 'pre-copy', 'stop-and-copy'];
 const isTracked = (phase: PhaseName): boolean => phase !== 'reservation';
 
+it('a migration that is cancelled before its turn takes neither core nor link', async () => {
+  let made = 0;
+  const { source, vm } = await createPair({ onStream: () => made++ });
+  expect(source.cancel()).toBe(true);
+  expect(await source.run()).toMatchObject({ outcome: 'cancelled', recovery: 'close-stream' });
+  expect(made).toBe(0);
+  expect(vm.calls).toEqual([]);
+});
+
 describe('a fault before commitment', () => {
   for (const phase of BEFORE_COMMITMENT) {
     it(`cancel in ${phase}`, async () => {
@@ -173,6 +182,35 @@ describe('a fault before commitment', () => {
     expect(ended.report.error).toContain('silent');
     expectSourceGoesOn(ended, true);
   });
+});
+
+it('a guest that stands still does not wait for a link that hangs', async () => {
+  let hang = false;
+  const order: string[] = [];
+  const ended = await runBoth(
+    {
+      wrap: (channel) => ({
+        receive: (sink) => channel.receive(sink),
+        send: (bytes) => (hang ? new Promise(() => {}) : channel.send(bytes)),
+        close: async () => {
+          await new Promise((resolve) => setTimeout(resolve, 300));
+          order.push('link closed');
+          await channel.close();
+        },
+      }),
+    },
+    ({ vm, device }) => {
+      vm.hook = (call) => void order.push(call);
+      device!.hook = (call) => {
+        if (call === 'saveState') throw new Error('no state today');
+        if (call === 'quiesce') hang = true;
+      };
+    },
+  );
+  expect(ended.report.error).toBe('no state today');
+  expect(order.indexOf('resume')).toBeGreaterThan(0);
+  expect(order.indexOf('resume')).toBeLessThan(order.indexOf('link closed'));
+  expectSourceGoesOn(ended, true);
 });
 
 it('a destination that takes nothing any more is given up', async () => {

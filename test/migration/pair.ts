@@ -20,6 +20,8 @@ export interface PairOptions {
   readonly stepLimitMs?: number;
   readonly silenceLimitMs?: number;
   readonly stallLimitMs?: number;
+  /** The source takes its stream. */
+  readonly onStream?: () => void;
   /** Fills the source's memory. */
   readonly prepare?: (memory: WebAssembly.Memory) => void;
 }
@@ -60,7 +62,10 @@ export async function createPair(options: PairOptions = {}) {
   const source = new SourceMigration({
     vm,
     device,
-    stream: () => stream,
+    stream: () => {
+      options.onStream?.();
+      return stream;
+    },
     map,
     counters,
     clock,
