@@ -7,6 +7,7 @@
  *   |                 <--- accept / refuse --------------|
  *   | pre-copy        logs on; ==== pages, round n =====>| into RAM
  *   |                 <--- round n done -----------------|
+ *   |                 <--- prepared (after round 1) -----| VM built: the guest may now be stopped
  *   | stop-and-copy   vCPU paused, device quiet, last harvest
  *   |                 ==== last pages, (hashes) ========>|
  *   |                 ---- vCPU and device state, end -->| restores
