@@ -10,6 +10,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
 import { NicEngine } from '../hardware/nic/engine.js';
+import { ENGINE_THREADED } from '../hardware/nic/queue-state.js';
 import { CONTROL, NicShared, REGION } from '../hardware/nic/shared.js';
 import { openWire } from '../hardware/wire/open.js';
 import type { Wire } from '../hardware/wire/wire.js';
@@ -53,6 +54,8 @@ class NicCore {
     this.#msi = msi;
     this.#post = post;
     this.#engine = new NicEngine({ shared, wire, msi, clock: realClock });
+    // the engine is a thread of its own: a read of ENABLE right after a request may have to wait for its turn
+    Atomics.store(this.#words, REGION.control + CONTROL.engineRunning, ENGINE_THREADED);
     wire.onWake = () => this.#wakeUp();
   }
 

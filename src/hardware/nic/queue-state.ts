@@ -55,8 +55,8 @@ const ENGINE_RUNNING = REGION.control + CONTROL.engineRunning;
 const NOTHING = 0;
 const WAITING = 1;
 const SETTLING = 2;
-/** Value of CONTROL.engineRunning. */
-const ENGINE_THREADED = 2;
+/** Value of CONTROL.engineRunning for an engine that runs in a thread of its own. */
+export const ENGINE_THREADED = 2;
 const SETTLE_TRIES = 5;
 const SETTLE_WAIT_MS = 1;
 
