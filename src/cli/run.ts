@@ -11,6 +11,7 @@ interface RunOptions {
   readonly memory?: string;
   readonly append?: string;
   readonly vf: readonly string[];
+  readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly iommu?: string;
   readonly console: boolean;
@@ -26,6 +27,12 @@ export function runCommand(): Command {
     .option(
       '--vf <vf>',
       'a VF: mac=MAC,wire=WIRE,vlan=N,max-tx-rate=MBPS,trust=on,pcap=FILE (repeatable)',
+      repeatable,
+      [],
+    )
+    .option(
+      '--plugin <folder>',
+      'a further plugin, for VMs that arrive here later (repeatable)',
       repeatable,
       [],
     )
@@ -47,6 +54,7 @@ export function runCommand(): Command {
         name: options.name ?? image.name,
         console: options.console,
         linkSpeedMbps: linkSpeed(options.linkSpeed),
+        plugins: options.plugin,
         begin: async ({ vmm }) => {
           const vm = await vmm.createVm(
             image,

@@ -40,6 +40,8 @@ export interface IncomingStatus {
 }
 
 const DEFAULT_PLUGIN = 'plugins/srvm';
+/** QEMU's words for the ends of an incoming migration; all else is `active`. */
+const INCOMING_STATUS: Readonly<Record<string, string>> = { running: 'completed', failed: 'failed' };
 const SILENCE_LIMIT_MS = 10_000;
 
 type Activity =
@@ -129,7 +131,11 @@ export class VmmMigrations {
 
   cancel(): void {
     if (this.#activity.kind === 'idle') return;
-    if (!this.#activity.migration.cancel()) {
+    const { migration } = this.#activity;
+    const { phase } = migration;
+    // one that is failing just now is as good as cancelled
+    const hasFailed = (typeof phase === 'string' ? phase : phase.phase) === 'failed';
+    if (!hasFailed && !migration.cancel()) {
       throw new VmmError('the migration can no longer be cancelled: the destination owns the VM');
     }
   }
@@ -149,7 +155,10 @@ export class VmmMigrations {
       host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, maxRamBytes }),
       listen: uri,
       silenceLimitMs: SILENCE_LIMIT_MS,
-      onPhase: (phase) => this.#setIncoming({ status: phase }),
+      onPhase: (phase) => {
+        // its end is told when this process is ready for the next migration, not before
+        if (phase !== 'failed' && phase !== 'running') this.#setIncoming({ status: phase });
+      },
     });
     const bound = await migration.listen();
     this.#incoming = { status: 'listening', address: bound, error: null, result: null };
@@ -157,8 +166,8 @@ export class VmmMigrations {
       (result) => this.#arrived(result),
       (error: Error) => {
         process.stderr.write(`srvm: incoming migration on ${uri} failed: ${error.message}\n`);
-        this.#setIncoming({ status: 'failed', error: error.message });
         this.#activity = { kind: 'idle' };
+        this.#setIncoming({ status: 'failed', error: error.message });
       },
     );
     this.#activity = { kind: 'incoming', migration, done };
@@ -187,15 +196,15 @@ export class VmmMigrations {
 
   #arrived(result: DestinationResult): void {
     const { vm: _vm, offer: _offer, ...facts } = result;
-    this.#setIncoming({ status: 'running', result: facts as unknown as JsonObject });
     this.#activity = { kind: 'idle' };
+    this.#setIncoming({ status: 'running', result: facts as unknown as JsonObject });
   }
 
   #setIncoming(change: Partial<IncomingStatus>): void {
     this.#incoming = { ...this.#incoming, ...change };
     if (change.status)
       this.#vmm.emit('MIGRATION', {
-        status: change.status === 'running' ? 'completed' : 'active',
+        status: INCOMING_STATUS[change.status] ?? 'active',
         'x-srvm-phase': change.status,
       });
   }

@@ -15,6 +15,7 @@ import { CTRL, layoutFor, type MemoryLayout } from '../machine/layout.js';
 import { controlWords, createMemory, writeBootState } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import { decodeVcpuState, type VcpuState } from '../machine/vcpu-state.js';
+import type { PageMapping } from './bar-map.js';
 import type { Nic, VfAssignment } from './nic.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
 import { threadCpuNs } from './thread-cpu.js';
@@ -78,6 +79,8 @@ export interface VmVfInfo {
   readonly vf: number;
   readonly mac: string;
   readonly linkUp: boolean;
+  /** How the guest's accesses to each page of BAR0 are served. */
+  readonly bar0: readonly PageMapping[];
   readonly dmaFaults: { readonly reads: number; readonly writes: number };
 }
 
@@ -341,6 +344,7 @@ export class VirtualMachine {
         vf: passed.vf,
         mac: passed.nic.driver.vf(passed.vf).mac,
         linkUp: passed.nic.linkUp,
+        bar0: Array.from({ length: passed.view.pages.count }, (_, page) => passed.view.pages.mappingOf(page)),
         dmaFaults: passed.faults,
       })),
     };

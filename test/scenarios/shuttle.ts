@@ -44,13 +44,22 @@ export class Shuttle {
   #there: Side;
   #uri: string;
   #hops = 0;
+  /** What both processes are told. */
+  readonly #both: readonly string[];
 
-  private constructor(lab: Lab, station: TrafficPeer, here: Side, there: Side, uri: string) {
+  private constructor(
+    lab: Lab,
+    station: TrafficPeer,
+    [here, there]: readonly [Side, Side],
+    uri: string,
+    both: readonly string[],
+  ) {
     this.lab = lab;
     this.station = station;
     this.#here = here;
     this.#there = there;
     this.#uri = uri;
+    this.#both = both;
   }
 
   /** Resolves when the guest answers on its network. */
@@ -59,27 +68,28 @@ export class Shuttle {
     const lab = Lab.create();
     try {
       const speed = linkSpeedMbps === undefined ? [] : ['--link-speed', String(linkSpeedMbps)];
-      const known = plugins.flatMap((plugin) => ['--plugin', plugin]);
+      const both = [...speed, ...plugins.flatMap((plugin) => ['--plugin', plugin])];
       const wires = [lab.port('p0'), lab.port('p1')] as const;
       const uri = `unix:${lab.folder}/hop-0.sock`;
-      const machine = ['--memory', memory, '--append', `ip=${GUEST_IP} ${append}`.trim()];
+      const machine = ['--memory', memory, '--append', `ip=${GUEST_IP} ${append}`.trim(), ...both];
       const [a, b] = await Promise.all([
         lab.vmm(`a-${process.pid}`, [
-          ...['run', image, ...machine, ...speed],
+          ...['run', image, ...machine],
           ...['--vf', `mac=${GUEST_MAC},wire=${wires[0]}`],
         ]),
-        lab.vmm(`b-${process.pid}`, [
-          'receive',
-          '--listen',
-          uri,
-          '--vf',
-          `wire=${wires[1]}`,
-          ...speed,
-          ...known,
-        ]),
+        lab.vmm(`b-${process.pid}`, receiveArguments(uri, wires[1], both)),
       ]);
       const station = lab.peer(STATION_MAC, STATION_IP);
-      const shuttle = new Shuttle(lab, station, { vmm: a, wire: wires[0] }, { vmm: b, wire: wires[1] }, uri);
+      const shuttle = new Shuttle(
+        lab,
+        station,
+        [
+          { vmm: a, wire: wires[0] },
+          { vmm: b, wire: wires[1] },
+        ],
+        uri,
+        both,
+      );
       await shuttle.guestCounters();
       return shuttle;
     } catch (error) {
@@ -113,7 +123,8 @@ export class Shuttle {
     const report = await this.attempt(options);
     if (report.outcome !== 'completed') {
       throw new Error(
-        `the migration ${report.outcome}: ${report.error}\nsource: ${this.here.log()}\ndestination: ${this.there.log()}`,
+        `the migration ${report.outcome} during ${report.failedDuring}, round ${report.rounds.length}: ${report.error}\n` +
+          `phases ${JSON.stringify(report.phases)}\nnotes ${report.notes.join('; ')}\nsource: ${this.here.log()}\ndestination: ${this.there.log()}`,
       );
     }
     await this.arrived();
@@ -139,6 +150,26 @@ export class Shuttle {
     });
   }
 
+  /** After an attempt that failed: the process without the guest, or a new one in its place, waits for it. */
+  async recover(): Promise<void> {
+    const { vmm, wire } = this.#there;
+    if (vmm.child.exitCode === null && vmm.child.signalCode === null) {
+      await vmm.qmp.execute('migrate_cancel');
+      await until('the destination has given the last attempt up', async () => {
+        const { status } = await vmm.qmp.execute<{ status: string }>('x-srvm-query-incoming');
+        return status === 'failed' || status === 'none';
+      });
+      await this.listen();
+      return;
+    }
+    this.#uri = `unix:${this.lab.folder}/hop-${++this.#hops}.sock`;
+    const replacement = await this.lab.vmm(
+      `c${this.#hops}-${process.pid}`,
+      receiveArguments(this.#uri, wire, this.#both),
+    );
+    this.#there = { vmm: replacement, wire };
+  }
+
   guestCounters(): Promise<readonly bigint[]> {
     return queryGuest(this.station, GUEST_IP);
   }
@@ -149,6 +180,13 @@ export class Shuttle {
     return vfs[0]!;
   }
 
+  /** What the processes have printed: for a failure's message. */
+  logs(): string {
+    return [this.here, this.there]
+      .map(({ name, child, log }) => `${name} (exit ${child.exitCode ?? child.signalCode}): ${log()}`)
+      .join('\n');
+  }
+
   threads(of: VmmProcess = this.here): Promise<readonly string[]> {
     return threadNames(of.qmp);
   }
@@ -157,6 +195,15 @@ export class Shuttle {
     return this.lab.close();
   }
 }
+
+const receiveArguments = (uri: string, wire: string, more: readonly string[]): readonly string[] => [
+  'receive',
+  '--listen',
+  uri,
+  '--vf',
+  `wire=${wire}`,
+  ...more,
+];
 
 /** Index of a counter in the guest's reply; guest-images/lib/counters.ts has them all. */
 export const COUNTER = {
