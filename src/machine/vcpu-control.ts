@@ -7,6 +7,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { LoadedImage } from '../guest/loaded-image.js';
 import type { Clock } from '../hardware/clock.js';
+import { CompiledBuilds } from './compiled-builds.js';
 import { raiseInterruptLine, wakeVcpu } from './interrupt-lines.js';
 import {
   COMMAND_NUMBER_SHIFT,
@@ -54,10 +55,13 @@ export interface VcpuListener {
 
 export type BuildName = keyof typeof VCPU_BUILD;
 
+/** After the guest started to run: by then whatever waited for that has had the processor. */
+const COMPILE_LOGGING_AFTER_MS = 150;
+
 export class VcpuControl {
   /** To be transferred to the vCPU's worker, as VcpuBoot.port. */
   readonly workerPort: MessagePort;
-  /** Resolves when both builds are instantiated: from then on a resume takes effect at once. */
+  /** Resolves when the plain build is instantiated: from then on a resume takes effect at once. */
   readonly prepared: Promise<void>;
   readonly #image: LoadedImage;
   readonly #memory: WebAssembly.Memory;
@@ -76,10 +80,13 @@ export class VcpuControl {
   #orders = 0;
   #pausedFor = -1;
   #throttleTimer: NodeJS.Timeout | null = null;
+  readonly #builds: CompiledBuilds;
+  #loggingTimer: NodeJS.Timeout | null = null;
 
   /** The vCPU starts held: it runs at the first resume. */
   constructor(image: LoadedImage, memory: WebAssembly.Memory, clock: Clock, listener: VcpuListener = {}) {
     this.#image = image;
+    this.#builds = new CompiledBuilds(image);
     this.#memory = memory;
     this.#layout = layoutFor(image.ramBytes);
     this.#control = controlWords(memory, this.#layout);
@@ -116,10 +123,16 @@ export class VcpuControl {
     Atomics.store(this.#control, CTRL.command, VCPU_COMMAND.none);
     Atomics.notify(this.#control, CTRL.command);
     this.#phase = { kind: 'running', atNs: this.#clock.nowNs() };
+    // ahead of the migration that will want it; one that cannot be compiled is that migration's trouble
+    this.#loggingTimer ??= setTimeout(
+      () => void this.#builds.logging().catch(() => {}),
+      COMPILE_LOGGING_AFTER_MS,
+    ).unref();
   }
 
   /** Resolves when the guest runs in that build, or will when it is resumed. */
   async useBuild(name: BuildName): Promise<void> {
+    if (name === 'logging') await this.#builds.logging();
     const build = VCPU_BUILD[name];
     Atomics.store(this.#control, CTRL.build, build);
     if (this.#phase.kind !== 'running') return;
@@ -153,7 +166,7 @@ export class VcpuControl {
 
   /** Ends the worker's run; the guest is gone. Resolves when the worker no longer touches the memory. */
   async stop(): Promise<void> {
-    this.setThrottle(0);
+    this.#stopTimers();
     if (!this.#workerEnded) {
       this.#order(VCPU_COMMAND.stop);
       await this.#until(() => this.#workerEnded);
@@ -163,7 +176,7 @@ export class VcpuControl {
 
   /** Gives up on a worker that has died or was terminated: nothing more will come from it. */
   abandon(): void {
-    this.setThrottle(0);
+    this.#stopTimers();
     this.#workerEnded = true;
     this.#setPhase({ kind: 'stopped' });
     this.#port.close();
@@ -208,6 +221,11 @@ export class VcpuControl {
     if (state.exit.kind === 'halted') {
       this.#setPhase({ kind: 'halted', exitCode: state.exit.exitCode, atNs: this.#clock.nowNs() });
     }
+  }
+
+  #stopTimers(): void {
+    this.setThrottle(0);
+    if (this.#loggingTimer !== null) clearTimeout(this.#loggingTimer);
   }
 
   #exit(): VcpuExit {

@@ -1,6 +1,6 @@
 /**
- * A vCPU, as it runs in its worker. Both builds of the guest are instantiated over the one memory; at any time one of
- * them is the guest.
+ * A vCPU, as it runs in its worker. Builds of the guest are instantiated over the one memory, each when it is first
+ * entered; at any time one of them is the guest.
  *
  *     hold -> enter -> run ... poll: unwind -> save globals -> obey: wait / switch build -> enter (rewind) -> ...
  *                       |                                           '-> stop
@@ -26,6 +26,7 @@ import {
   CTRL,
   layoutFor,
   type MemoryLayout,
+  VCPU_BUILD,
   VCPU_COMMAND,
   VCPU_STATE,
 } from './layout.js';
@@ -70,7 +71,9 @@ class Vcpu {
   readonly #control: Int32Array;
   readonly #view: DataView;
   readonly #globalsOffset: number;
-  readonly #builds: readonly GuestBuild[];
+  readonly #image: LoadedImage;
+  readonly #imports: Record<string, Record<string, unknown>>;
+  readonly #builds: GuestBuild[] = [];
   readonly #console: ConsoleLines;
   readonly #clock: Clock;
   readonly #port: VcpuPort;
@@ -86,14 +89,12 @@ class Vcpu {
     this.#clock = clock;
     this.#port = port;
     this.#console = new ConsoleLines((line) => port.postMessage({ kind: 'console', line }));
-    const imports = {
+    this.#image = image;
+    this.#imports = {
       [HOST_MODULE]: { [MEMORY_FIELD]: memory, [POLL_FIELD]: () => this.#poll() },
       [MACHINE_MODULE]: machineFunctions({ memory, layout, bus, clock, console: this.#console }),
     };
-    this.#builds = [image.plainWasm, image.logWasm].map(
-      (wasm) => new GuestBuild(new WebAssembly.Module(wasm as BufferSource), imports, image.globalTypes),
-    );
-    this.#active = this.#builds[0];
+    this.#active = this.#build(VCPU_BUILD.plain);
     // the globals' first values, which a restore replaces before the vCPU is let go
     this.#active.saveGlobals(this.#view, this.#globalsOffset);
     this.#control[CTRL.globalCount] = image.globalTypes.length;
@@ -119,12 +120,23 @@ class Vcpu {
     }
   }
 
+  /** The compiler has done its part in another thread (CompiledBuilds): this takes about a millisecond, once a build. */
+  #build(wanted: number): GuestBuild {
+    const known = this.#builds[wanted];
+    if (known !== undefined) return known;
+    const wasm = wanted === VCPU_BUILD.logging ? this.#image.logWasm : this.#image.plainWasm;
+    const module = new WebAssembly.Module(wasm as BufferSource);
+    const build = new GuestBuild(module, this.#imports, this.#image.globalTypes);
+    this.#builds[wanted] = build;
+    return build;
+  }
+
   /** Stands in for the core's `run`: comes back only when the guest's run has returned. */
   enterGuest(): number {
     const control = this.#control;
     for (;;) {
       const wanted = Atomics.load(control, CTRL.build) & 1;
-      const build = this.#builds[wanted];
+      const build = this.#build(wanted);
       this.#active = build;
       build.loadGlobals(this.#view, this.#globalsOffset);
       if (Atomics.exchange(control, CTRL.framesValid, 0) !== 0) this.#startRewind(build);

@@ -1,0 +1,33 @@
+/**
+ * A guest's two builds, compiled beside its thread instead of in it. The engine has one compiled module per process for
+ * equal bytes, as long as somebody holds it: what is held here costs the vCPU's thread nothing when it instantiates the
+ * same bytes.
+ *
+ *   plain      while the vCPU's worker starts
+ *   logging    when it is asked for: a migration away needs it, a boot or an arrival must not wait for it
+ */
+import type { LoadedImage } from '../guest/loaded-image.js';
+import { compileAtFullSpeed } from './full-speed.js';
+
+export class CompiledBuilds {
+  readonly #image: LoadedImage;
+  readonly #plain: Promise<WebAssembly.Module>;
+  #logging: Promise<WebAssembly.Module> | null = null;
+
+  constructor(image: LoadedImage) {
+    compileAtFullSpeed();
+    this.#image = image;
+    this.#plain = WebAssembly.compile(image.plainWasm as BufferSource);
+    // a build that cannot be compiled is reported by the thread that wants to run it
+    this.#plain.catch(() => {});
+  }
+
+  /** Resolves when the vCPU can change to the logging build without compiling. Compiled once, from the first call on. */
+  async logging(): Promise<void> {
+    if (this.#logging === null) {
+      this.#logging = WebAssembly.compile(this.#image.logWasm as BufferSource);
+      this.#logging.catch(() => {});
+    }
+    await this.#logging;
+  }
+}
