@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { layoutFor } from '../machine/layout.js';
 import { findPackageJSON } from './find-package.js';
 import { REWRITER_VERSION } from './rewriter-version.js';
 
@@ -16,7 +17,8 @@ export function imageKey(component: Uint8Array, ramBytes: number): string {
   toolVersions ??= TOOLS.map((name) => `${name}@${versionOf(name)}`).join(' ');
   const content = createHash('sha256').update(component).digest('hex');
   return createHash('sha256')
-    .update(`component ${content}\nrewriter ${REWRITER_VERSION}\ntools ${toolVersions}\nram ${ramBytes}\n`)
+    .update(`component ${content}\nrewriter ${REWRITER_VERSION}\ntools ${toolVersions}\n`)
+    .update(`layout ${JSON.stringify(layoutFor(ramBytes))}\n`)
     .digest('hex');
 }
 
