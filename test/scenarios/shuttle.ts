@@ -142,8 +142,8 @@ export class Shuttle {
   }
 
   /** Has the process without the guest wait for one. */
-  async listen(): Promise<void> {
-    this.#uri = `unix:${this.lab.folder}/hop-${++this.#hops}.sock`;
+  async listen(uri?: string): Promise<void> {
+    this.#uri = uri ?? `unix:${this.lab.folder}/hop-${++this.#hops}.sock`;
     await this.there.qmp.execute('migrate-incoming', {
       uri: this.#uri,
       'x-srvm-vfs': [{ wire: this.#there.wire }],
@@ -151,7 +151,7 @@ export class Shuttle {
   }
 
   /** After an attempt that failed: the process without the guest, or a new one in its place, waits for it. */
-  async recover(): Promise<void> {
+  async recover(uri?: string): Promise<void> {
     const { vmm, wire } = this.#there;
     if (vmm.child.exitCode === null && vmm.child.signalCode === null) {
       await vmm.qmp.execute('migrate_cancel');
@@ -159,7 +159,7 @@ export class Shuttle {
         const { status } = await vmm.qmp.execute<{ status: string }>('x-srvm-query-incoming');
         return status === 'failed' || status === 'none';
       });
-      await this.listen();
+      await this.listen(uri);
       return;
     }
     this.#uri = `unix:${this.lab.folder}/hop-${++this.#hops}.sock`;
