@@ -31,7 +31,8 @@ if (
   !existsSync(installed) ||
   statSync(installed).mtimeMs < statSync(join(root, 'package-lock.json')).mtimeMs
 ) {
-  run('npm', ['ci', '--no-audit', '--no-fund'], 'npm ci');
+  // not 'npm ci': it refuses a lock file in which other platforms' optional packages, never published, are missing
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund'], 'npm install');
 }
 const tsc = JSON.parse(readFileSync(join(root, 'node_modules/typescript/package.json'), 'utf8')).bin.tsc;
 run(
