@@ -11,7 +11,7 @@ import { type LoadImageOptions, loadImage } from '../guest/load-image.js';
 import type { LoadedImage } from '../guest/loaded-image.js';
 import { type Clock, realClock } from '../hardware/clock.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
-import { CTRL, layoutFor, type MemoryLayout } from '../machine/layout.js';
+import { CTRL, layoutFor, type MemoryLayout, VCPU_STACK_MB } from '../machine/layout.js';
 import { controlWords, createMemory, writeBootState } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import { decodeVcpuState, type VcpuState } from '../machine/vcpu-state.js';
@@ -168,6 +168,7 @@ export class VirtualMachine {
       workerData: data,
       transferList: [port],
       name: `vcpu ${this.name}`,
+      resourceLimits: { stackSizeMb: VCPU_STACK_MB },
     });
     this.#worker = worker;
     worker.on('message', (message: VcpuThreadMessage) => {
