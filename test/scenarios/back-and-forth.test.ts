@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EchoProbe } from '../../src/measure/load/echo-probe.js';
-import type { MigrationReport } from '../../src/migration/report.js';
+import { expectClean } from './expect-clean.js';
 import { COUNTER, GUEST_IP, repliesGoOn, Shuttle } from './shuttle.js';
 
 const HOPS = process.env['SRVM_SOAK'] ? 100 : 4;
@@ -74,15 +74,6 @@ describe.each(IMAGES)('$image', ({ image, append, exact }) => {
     30_000 + HOPS * 10_000,
   );
 });
-
-function expectClean(report: MigrationReport, exactly: boolean): void {
-  const { verdict, dmaCoverage, notes } = report;
-  expect(verdict?.pagesDiffering, notes.join('; ')).toBe(0);
-  expect(dmaCoverage?.missed).toEqual([]);
-  expect(dmaCoverage?.pagesMissed).toBe(0);
-  expect(dmaCoverage?.pagesWritten).toBeGreaterThan(0);
-  if (exactly) expect(dmaCoverage?.overMarked).toEqual([]);
-}
 
 function expectGrown<T extends number | bigint>(
   before: readonly T[],
