@@ -2,18 +2,18 @@
  * This process as a destination: decides on offers, and builds the VM while its pages already arrive.
  */
 import { freemem } from 'node:os';
-import { decode } from 'cbor-x';
 import { VirtualMachine } from '../hypervisor/vm.js';
 import { layoutFor, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
 import { createMemory } from '../machine/memory.js';
 import type { DeviceMigrator } from '../migration/device-migrator.js';
-import { MigrationRefusedError, StreamFormatError } from '../migration/errors.js';
+import { MigrationRefusedError } from '../migration/errors.js';
 import type { DestinationHost, DestinationVm, Reservation } from '../migration/ports.js';
 import type { Offer } from '../migration/stream/records.js';
 import { createDeviceMigrator } from '../plugin/create.js';
 import type { LoadedPlugin } from '../plugin/loader.js';
 import { DeviceGroup } from './device-group.js';
 import { findImage, type ImageLoad } from './image-finder.js';
+import { decodePlain } from './plain-cbor.js';
 import type { PluginCatalog } from './plugin-catalog.js';
 import { NIC_MODEL } from './source-port.js';
 import type { VfRequest, Vmm } from './vmm.js';
@@ -121,7 +121,7 @@ export class IncomingHost implements DestinationHost {
       memory,
       ramBytes: offer.ramBytes,
       device,
-      restoreVmState: async (state) => vm.restoreVmState(decodeState(state)),
+      restoreVmState: async (state) => vm.restoreVmState(decodePlain(state)),
       resume: async () => vm.resume(),
       destroy: async () => {
         await device?.stop();
@@ -144,12 +144,4 @@ export function deviceOf(
     createDeviceMigrator({ plugin, options, device, ...(onNote === undefined ? {} : { onNote }) }),
   );
   return migrators.length === 1 ? migrators[0]! : new DeviceGroup(migrators);
-}
-
-function decodeState(bytes: Uint8Array): unknown {
-  try {
-    return decode(bytes);
-  } catch (cause) {
-    throw new StreamFormatError(`the vCPU's state is no CBOR: ${(cause as Error).message}`);
-  }
 }

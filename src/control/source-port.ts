@@ -1,8 +1,8 @@
 /** A running VirtualMachine as the migration engine's source wants it. */
-import { encode } from 'cbor-x';
 import type { VirtualMachine } from '../hypervisor/vm.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import type { GroundTruth, SourceVm } from '../migration/ports.js';
+import { encodePlain } from './plain-cbor.js';
 
 /** The card whose VFs are passed through; both ends must have the same. */
 export const NIC_MODEL = 'intel-82599-vf';
@@ -32,7 +32,7 @@ export function sourcePort(
     useBuild: (build) => vm.setDirtyLogging(build === 'logging'),
     harvestCpuDirty: (into) => dirtyLog.harvest(into),
     setThrottle: (percent) => vm.setThrottle(percent),
-    saveVmState: async () => encode(vm.saveVmState()),
+    saveVmState: async () => encodePlain(vm.saveVmState()),
     groundTruth: groundTruthOf(vm),
     retire,
   };
