@@ -111,8 +111,9 @@ export class RelayedQueue {
     return Atomics.load(this.#words, this.#firstWord + (RX.RDT >> 2));
   }
 
-  /** Marks what the device completed. */
+  /** Marks what the device completed. A queue that is off completes nothing; its head may be set to 0. */
   follow(): number {
+    if (this.#state === 'off') return 0;
     const head = this.#bar0.read32(this.#headRegister);
     const from = this.#head;
     if (head === from) return 0;
@@ -202,6 +203,8 @@ export class RelayedQueue {
 
   #relayControl(): void {
     this.#snapshot();
+    // every slot that the snapshot's tail posts anew has been passed by the head that is read now
+    this.follow();
     const seen = this.#seen;
     const wanted = seen[RX.RXDCTL >> 2]! & ~SOFTWARE_FLUSH;
     const wantsOn = (wanted & ENABLE) !== 0;

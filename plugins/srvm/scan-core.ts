@@ -2,12 +2,12 @@
  * `scan`: the guest rings the device's doorbells itself; the core looks at the rings often enough to see every posted
  * address before it is gone.
  *
- *   one look, per queue:   tail -> head -> mark [last head, head) -> remember [last tail, tail)
- *   then, over the VF:     heads and counters once more: could a slot have been posted and consumed unseen?
+ *   one look, per queue:   tail -> head -> mark [last head, head) -> remember [last tail, tail) -> head: not there yet?
+ *   then, over the VF:     counters: could a slot have been posted and consumed unseen?
  *
  * The tail is read before the head, so that every slot it posts anew has been passed by that head: marking comes before
  * remembering, and no address is overwritten unmarked. Whether what was remembered was still there when it was read is
- * what the last step proves, or else says "lapped".
+ * what the second reading of the head proves, or else the look says "lapped".
  */
 import { type CoreView, vf82599 } from 'srvm/plugin';
 import { LapDetector } from './lap-detector.js';

@@ -6,6 +6,7 @@ import { PostedTable } from './posted-table.js';
 const { ENABLE, RX, rxRegister } = vf82599;
 /** Posted slots whose addresses are compared with what was remembered, each look. */
 const PROBES = 4;
+const LONGEST_FRAME_BYTES = 9728;
 
 export class ScannedQueue {
   readonly table: PostedTable;
@@ -77,10 +78,22 @@ export class ScannedQueue {
     // a tail that was moved back, or past the head, is no posting a driver makes
     if (this.known - this.passed + fresh >= table.slots) return false;
     table.posted(this.#tail, tail);
+    const untouched = fresh === 0 || this.#notReached();
     this.#head = head;
     this.#tail = tail;
     this.known = this.known - this.passed + fresh;
-    return true;
+    return untouched;
+  }
+
+  /**
+   * Whether the slots that were just remembered were still posted when they were read: the device has not come to them
+   * yet. The head stays at a packet's first descriptor while the others are written: it may be a packet further.
+   */
+  #notReached(): boolean {
+    const now = this.#bar0.read32(this.#headRegister);
+    if (now >= this.table.slots) return false;
+    const packetSlots = Math.ceil(LONGEST_FRAME_BYTES / Math.max(1, this.table.packetBytes));
+    return this.table.distance(this.#head, now) + packetSlots <= this.known;
   }
 
   lapped(most: number, least: number, othersPassed: number): boolean {

@@ -139,5 +139,9 @@ export class ShadowRelay {
 
 /** Carries over what the guest wrote last, while it is held out of the page. */
 function settle(queue: RelayedQueue): void {
-  for (let i = 0; i < RELEASE_POLLS && queue.relay(queue.readTail()) !== 0; i++);
+  for (let i = 0; i < RELEASE_POLLS; i++) {
+    const tail = queue.readTail();
+    queue.follow();
+    if (queue.relay(tail) === 0) return;
+  }
 }

@@ -15,6 +15,8 @@ export const CORE_CONTROL = {
   turnRequest: 0,
   /** Non-zero: end after this turn. */
   stop: 1,
+  /** Non-zero: the core may be made. Until then its thread is only loaded. */
+  go: 2,
 } as const;
 export const CORE_CONTROL_WORDS = 16;
 

@@ -2,8 +2,8 @@
  * The host's hold on a plugin's core: start, ask for whole turns, end. A core that throws, dies or hangs is reported to
  * whoever asks next; ending one never throws.
  *
- *   starting -> running -> ended
- *        '--------'------> failed
+ *   loading --begin--> starting -> running -> ended          (ended from anywhere by stop)
+ *      '------------------'-----------'-----> failed
  */
 import { Worker } from 'node:worker_threads';
 import type { CoreHandle, CoreRequest } from './core-api.js';
@@ -39,18 +39,23 @@ export interface RunningCore extends CoreHandle {
 
 export type CoreStarter = (start: CoreStart) => Promise<RunningCore>;
 
+/** A core whose thread is being loaded; the core itself is not made before begin(). */
+export interface LoadingCore {
+  begin(): Promise<RunningCore>;
+  stop(): Promise<CoreReport | null>;
+}
+
 interface Waiter {
   readonly sequence: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
+/** Loads the core in a worker thread. What goes wrong is reported by begin(). */
+export const loadCoreThread = (start: CoreStart): LoadingCore => new CoreThread(start);
+
 /** Starts the core in a worker thread. */
-export const startCoreThread: CoreStarter = async (start) => {
-  const thread = new CoreThread(start);
-  await thread.ready();
-  return thread;
-};
+export const startCoreThread: CoreStarter = (start) => loadCoreThread(start).begin();
 
 /** Words the plugin's halves share. */
 export function sharedWordsOf(request: CoreRequest): Int32Array {
@@ -61,7 +66,7 @@ export function sharedWordsOf(request: CoreRequest): Int32Array {
   return new Int32Array(new SharedArrayBuffer(words * 4));
 }
 
-class CoreThread implements RunningCore {
+class CoreThread implements RunningCore, LoadingCore {
   readonly shared: Int32Array;
   readonly #start: CoreStart;
   readonly #control = new Int32Array(new SharedArrayBuffer(CORE_CONTROL_WORDS * 4));
@@ -102,14 +107,18 @@ class CoreThread implements RunningCore {
     });
   }
 
-  ready(): Promise<void> {
-    return this.#wait(0, this.#start.limits.startMs, 'the start of its core', (waiter) => {
-      this.#readyWaiter = waiter;
-      if (this.#isReady) waiter.resolve();
-    }).catch(async (error: unknown) => {
+  async begin(): Promise<RunningCore> {
+    this.#go();
+    try {
+      await this.#wait(0, this.#start.limits.startMs, 'the start of its core', (waiter) => {
+        this.#readyWaiter = waiter;
+        if (this.#isReady) waiter.resolve();
+      });
+    } catch (error) {
       await this.stop();
       throw error;
-    });
+    }
+    return this;
   }
 
   turn(): Promise<void> {
@@ -123,11 +132,17 @@ class CoreThread implements RunningCore {
 
   async stop(): Promise<CoreReport | null> {
     Atomics.store(this.#control, CORE_CONTROL.stop, 1);
+    this.#go();
     this.#wake();
     const timer = setTimeout(() => void this.#worker.terminate(), this.#start.limits.stopMs);
     await this.#exited;
     clearTimeout(timer);
     return this.#report;
+  }
+
+  #go(): void {
+    Atomics.store(this.#control, CORE_CONTROL.go, 1);
+    Atomics.notify(this.#control, CORE_CONTROL.go);
   }
 
   #wake(): void {

@@ -1,12 +1,13 @@
 /**
  * Entry of the extra core's thread: opens the device, imports the plugin's module, drives its core until told to stop,
- * says what it cost, and ends. Lives only during pre-copy.
+ * says what it cost, and ends. Its thread is loaded while the destination is asked; it looks at nothing before it is told to
+ * begin.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
 import { nameThread, threadCpuNs } from '../hypervisor/thread-cpu.js';
 import type { Core, CoreModule, CoreView } from './core-api.js';
-import { CoreLoop } from './core-loop.js';
+import { CORE_CONTROL, CoreLoop } from './core-loop.js';
 import type { CoreMessage, CoreReport, CoreWorkerData } from './core-messages.js';
 import type { CoreDevice, CoreDeviceModule } from './device-access.js';
 import { SharedDirtyMarks } from './dirty-marks.js';
@@ -60,18 +61,25 @@ function drive(running: CoreLoop, device: CoreDevice): void {
 }
 
 try {
-  const { openCoreDevice } = (await import(env.opener)) as CoreDeviceModule;
-  const { createCore } = (await import(env.module)) as CoreModule;
+  const [{ openCoreDevice }, { createCore }] = (await Promise.all([
+    import(env.opener),
+    import(env.module),
+  ])) as [CoreDeviceModule, CoreModule];
   if (typeof createCore !== 'function') throw new Error(`${env.module} exports no createCore`);
   const device = openCoreDevice(env.handle);
-  core = createCore(viewOf(device), env.data);
-  loop = new CoreLoop(core, device.pages, device.clock, new Int32Array(env.control), (sequence) =>
-    post({ kind: 'turn', sequence }),
-  );
-  loopCpuStartNs = threadCpuNs() ?? 0;
-  post({ kind: 'ready' });
-  drive(loop, device);
-  core.finish?.();
+  const view = viewOf(device);
+  const control = new Int32Array(env.control);
+  Atomics.wait(control, CORE_CONTROL.go, 0);
+  if (Atomics.load(control, CORE_CONTROL.stop) === 0) {
+    core = createCore(view, env.data);
+    loop = new CoreLoop(core, device.pages, device.clock, control, (sequence) =>
+      post({ kind: 'turn', sequence }),
+    );
+    loopCpuStartNs = threadCpuNs() ?? 0;
+    post({ kind: 'ready' });
+    drive(loop, device);
+    core.finish?.();
+  }
   post({ kind: 'ended', report: report() });
 } catch (error) {
   post({ kind: 'failed', message: error instanceof Error ? error.message : String(error), report: report() });

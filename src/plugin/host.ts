@@ -2,8 +2,10 @@
  * Runs one plugin for one migration of one VF: the migration engine's DeviceMigrator on one side, the plugin's methods on
  * the other, a time limit on every call between them.
  *
- *   idle -start-> tracking -quiesce-> quiesced -rollback-> rolledBack -stop-> stopped
- *      '-restoreState-> restored          (any state but stopped can be rolled back, every state can be stopped)
+ *   idle -prepare-> prepared -start-> tracking -quiesce-> quiesced -rollback-> rolledBack -stop-> stopped
+ *      |                                 ^
+ *      '--------------start--------------'                   (any state but stopped can be rolled back,
+ *      '-restoreState-> restored                              every state can be stopped)
  */
 
 import { SharedDirtyMap } from '../machine/dirty-map.js';
@@ -13,8 +15,15 @@ import type {
   PluginIdentity,
   TrackerReport,
 } from '../migration/device-migrator.js';
+import type { CoreRequest } from './core-api.js';
 import type { CoreReport } from './core-messages.js';
-import { type CoreLimits, type CoreStarter, type RunningCore, startCoreThread } from './core-thread.js';
+import {
+  type CoreLimits,
+  type CoreStarter,
+  type LoadingCore,
+  loadCoreThread,
+  type RunningCore,
+} from './core-thread.js';
 import type { PluginDefinition, Tracker, TrackerContext } from './definition.js';
 import type { DeviceAccess } from './device-access.js';
 import { dirtyMapBytes, SharedDirtyMarks } from './dirty-marks.js';
@@ -22,11 +31,12 @@ import { PluginOrderError, PluginTimeout } from './errors.js';
 import { decodeState, encodeState } from './state-codec.js';
 import { callPlugin } from './time-limit.js';
 
-type Phase = 'idle' | 'tracking' | 'quiesced' | 'rolledBack' | 'restored' | 'stopped';
+type Phase = 'idle' | 'prepared' | 'tracking' | 'quiesced' | 'rolledBack' | 'restored' | 'stopped';
 
 /** From where each step may be taken. */
 const LEGAL: Readonly<Record<string, readonly Phase[]>> = {
-  start: ['idle'],
+  prepare: ['idle'],
+  start: ['idle', 'prepared'],
   harvest: ['tracking', 'quiesced'],
   quiesce: ['tracking'],
   saveState: ['quiesced'],
@@ -62,6 +72,8 @@ export class PluginMigrator implements DeviceMigrator {
   readonly #context: TrackerContext;
   #phase: Phase = 'idle';
   #tracker: Tracker | null = null;
+  #preparing: Promise<void> | null = null;
+  #loading: LoadingCore | null = null;
   #core: RunningCore | null = null;
   #coreReport: CoreReport | null = null;
   #stopping: Promise<TrackerReport> | null = null;
@@ -102,24 +114,45 @@ export class PluginMigrator implements DeviceMigrator {
     };
   }
 
+  prepare(): void {
+    this.#expect('prepare');
+    this.#phase = 'prepared';
+    this.#preparing = this.#prepare();
+    this.#preparing.catch(() => {}); // start() says it
+  }
+
   async start(): Promise<void> {
     this.#expect('start');
     this.#phase = 'tracking';
-    const tracker = await this.#call('createTracker', () => this.#definition.createTracker(this.#context));
-    this.#tracker = tracker;
-    if (tracker.core) {
-      this.#core = await (this.#options.startCore ?? startCoreThread)({
-        plugin: this.identity.name,
-        request: tracker.core,
-        access: this.#options.access,
-        dirty: this.#dirty,
-        dirtyPages: this.#map.pages,
-        limits: this.#limits,
-        onNote: (text) => this.#note(text),
-      });
-    }
+    this.#preparing ??= this.#prepare();
+    await this.#preparing;
+    const tracker = this.#tracker!;
+    if (this.#loading !== null) this.#core = await this.#loading.begin();
     await this.#call('start', () => tracker.start?.(this.#core));
     await this.#core?.turn();
+  }
+
+  async #prepare(): Promise<void> {
+    const tracker = await this.#call('createTracker', () => this.#definition.createTracker(this.#context));
+    this.#tracker = tracker;
+    // it may have been called off meanwhile: then there is nobody to end a thread
+    const isWanted = this.#phase === 'prepared' || this.#phase === 'tracking';
+    if (tracker.core && isWanted) this.#loading = this.#load(tracker.core);
+  }
+
+  #load(request: CoreRequest): LoadingCore {
+    const start = {
+      plugin: this.identity.name,
+      request,
+      access: this.#options.access,
+      dirty: this.#dirty,
+      dirtyPages: this.#map.pages,
+      limits: this.#limits,
+      onNote: (text: string) => this.#note(text),
+    };
+    const { startCore } = this.#options;
+    if (startCore === undefined) return loadCoreThread(start);
+    return { begin: () => startCore(start), stop: async () => null };
   }
 
   async harvest(into: Uint8Array): Promise<HarvestReport> {
@@ -169,7 +202,7 @@ export class PluginMigrator implements DeviceMigrator {
     // the core first: it must not look at the device while the plugin puts it back
     await this.#endCore();
     const tracker = this.#tracker;
-    if (tracker === null || before === 'idle' || before === 'restored') return;
+    if (tracker === null || before === 'idle' || before === 'prepared' || before === 'restored') return;
     await this.#call('rollbackDevice', () => this.#definition.rollbackDevice(this.#context, tracker));
   }
 
@@ -200,11 +233,13 @@ export class PluginMigrator implements DeviceMigrator {
   }
 
   async #endCore(): Promise<void> {
-    const core = this.#core;
+    const core = this.#core ?? this.#loading;
     if (core === null) return;
+    const hasBegun = this.#core !== null;
     this.#core = null;
+    this.#loading = null;
     this.#coreReport = await core.stop();
-    if (this.#coreReport === null)
+    if (this.#coreReport === null && hasBegun)
       this.#note('the tracker core did not listen and was killed: its cost is unknown');
   }
 

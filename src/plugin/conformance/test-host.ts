@@ -18,7 +18,7 @@ import { PF_FUNCTION } from '../../hardware/pci/offsets.js';
 import { createCable } from '../../hardware/wire/cable.js';
 import type { Wire } from '../../hardware/wire/wire.js';
 import { BarAccess } from '../../hypervisor/bar-access.js';
-import { BAR_WORD, BarMap, createBarMapBuffer } from '../../hypervisor/bar-map.js';
+import { BAR_WORD, BarMap, createBarMapBuffer, MODE } from '../../hypervisor/bar-map.js';
 import { GuestVfBar } from '../../hypervisor/guest-vf-bar.js';
 import { PfDriver } from '../../hypervisor/pf-driver.js';
 import { exportVfPolicy, importVfPolicy } from '../../hypervisor/vf-policy.js';
@@ -53,6 +53,8 @@ export class TestHost {
   announcements = 0;
   /** Called while the guest waits for a turn of whoever serves its shadow pages. */
   onGuestWaits: (() => void) | null = null;
+  /** Called before each register read of the plugin's: the world does not stand still while a core looks around. */
+  beforeRead: (() => void) | null = null;
   readonly #domain: DomainHandle;
   readonly #truth: Uint8Array;
   readonly #bar0: BarAccess;
@@ -113,6 +115,11 @@ export class TestHost {
       this.onGuestWaits!();
     }
     return this.#bar0.read32(offset);
+  }
+
+  /** The Rx page's mapping is just being changed: a guest that accessed it now would wait. */
+  get guestIsHeld(): boolean {
+    return this.#barMap.words[BAR_WORD.modes + 1] === MODE.held;
   }
 
   guestWrite(offset: number, value: number): void {
@@ -192,7 +199,13 @@ export class TestHost {
     const parts: DeviceParts = {
       vf: VF,
       ram: { bytes: layout.ramBytes, u8: this.ram, i32: this.words },
-      bar0: { read32: (o) => bar.read32(0, o), write32: (o, v) => bar.write32(0, o, v) },
+      bar0: {
+        read32: (o) => {
+          this.beforeRead?.();
+          return bar.read32(0, o);
+        },
+        write32: (o, v) => bar.write32(0, o, v),
+      },
       bar3: { read32: (o) => bar.read32(3, o), write32: (o, v) => bar.write32(3, o, v) },
       pf: { read32: (o) => pfBar.read32(0, o), write32: (o, v) => pfBar.write32(0, o, v) },
       pages: this.#barMap,

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import srvm from '../../../plugins/srvm/plugin.js';
+import { seededRandom } from '../../../src/hardware/clock.js';
 import { guestFrame } from '../../../src/plugin/conformance/mini-driver.js';
 import { MigrationRig } from '../../../src/plugin/conformance/rig.js';
 import { TEST_MAC } from '../../../src/plugin/conformance/test-host.js';
@@ -97,4 +98,40 @@ describe('the SRVM tracker', () => {
       { numRuns: 60 },
     );
   });
+
+  for (const mode of ['scan', 'shadow-doorbell']) {
+    it(`${mode}: misses nothing while device and driver go on between any two of its register reads`, async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.integer(), fc.array(action, { maxLength: 60 }), async (seed, steps) => {
+          const rig = new MigrationRig(srvm, { options: { mode }, habits: { freshBuffers: true } });
+          const random = seededRandom(seed);
+          let inside = false;
+          const meanwhile = (): void => {
+            if (inside || random.nextU32() % 4 !== 0) return;
+            inside = true;
+            const what = random.nextU32() % 3;
+            if (what === 0) rig.offer(random.nextU32() % 12, 300);
+            else if (what === 1) rig.engine();
+            else if (!rig.host.guestIsHeld) rig.driver.clean();
+            inside = false;
+          };
+          try {
+            rig.driver.up();
+            rig.offer(20, 1000);
+            rig.engine();
+            await rig.start();
+            rig.host.beforeRead = meanwhile;
+            for (const step of steps) await perform(rig, step);
+            rig.host.beforeRead = null;
+            await rig.stopAndCopy();
+            expect(rig.differingPages()).toEqual([]);
+            expect(rig.driver.damaged).toBe(0);
+          } finally {
+            rig.close();
+          }
+        }),
+        { numRuns: 40 },
+      );
+    });
+  }
 });
