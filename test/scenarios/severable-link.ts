@@ -7,6 +7,8 @@ export class SeverableLink {
   readonly #sockets = new Set<Socket>();
   /** Answers of the destination are kept back. */
   holdAnswers = false;
+  /** By the source, so far. */
+  bytesSent = 0;
 
   private constructor(uri: string, server: Server) {
     this.uri = uri;
@@ -45,7 +47,8 @@ export class SeverableLink {
       from.on('close', () => to.destroy());
       from.on('end', () => to.end());
       from.on('data', (chunk) => {
-        if (from === far && this.holdAnswers) return;
+        if (from === near) this.bytesSent += chunk.length;
+        else if (this.holdAnswers) return;
         if (!to.write(chunk)) {
           from.pause();
           to.once('drain', () => from.resume());
