@@ -1,7 +1,6 @@
 /**
  * Several devices of one VM as one: every step is taken on all of them, their states travel as one CBOR array.
  */
-import { decode, encode } from 'cbor-x';
 import type {
   DeviceMigrator,
   HarvestReport,
@@ -9,6 +8,7 @@ import type {
   TrackerReport,
 } from '../migration/device-migrator.js';
 import { StreamFormatError } from '../migration/errors.js';
+import { decodePlain, encodePlain } from './plain-cbor.js';
 
 export class DeviceGroup implements DeviceMigrator {
   readonly identity: PluginIdentity;
@@ -17,6 +17,10 @@ export class DeviceGroup implements DeviceMigrator {
   constructor(devices: readonly DeviceMigrator[]) {
     this.#devices = devices;
     this.identity = devices[0]!.identity;
+  }
+
+  prepare(): void {
+    for (const device of this.#devices) device.prepare?.();
   }
 
   async start(): Promise<void> {
@@ -36,11 +40,11 @@ export class DeviceGroup implements DeviceMigrator {
   }
 
   async saveState(): Promise<Uint8Array> {
-    return encode(await this.#all((device) => device.saveState()));
+    return encodePlain(await this.#all((device) => device.saveState()));
   }
 
   async restoreState(state: Uint8Array): Promise<void> {
-    const states: unknown = decode(state);
+    const states: unknown = decodePlain(state);
     const fits =
       Array.isArray(states) &&
       states.length === this.#devices.length &&

@@ -2,7 +2,7 @@
  * What the migration engine needs of a passed-through device: its DMA's dirty pages in pre-copy, and its state at the
  * switch. The plugin host implements this for plugins; the engine never sees a plugin.
  *
- *   source:       start -> (harvest)* -> quiesce -> harvest -> saveState -> stop          (success)
+ *   source:       prepare -> start -> (harvest)* -> quiesce -> harvest -> saveState -> stop          (success)
  *                 any of them fails, or cancel:  rollback -> stop                         (VM goes on)
  *   destination:  restoreState (before the vCPU runs)
  */
@@ -35,6 +35,11 @@ export interface PluginIdentity {
 
 export interface DeviceMigrator {
   readonly identity: PluginIdentity;
+  /**
+   * A migration is about to begin: what takes time to get ready may be started, so that start() is quick. Nothing is tracked
+   * or changed yet; what goes wrong, start() says. stop() undoes it.
+   */
+  prepare?(): void;
   /** Pre-copy begins. When it resolves, no DMA write from now on goes unmarked. */
   start(): Promise<void>;
   /** Adds the pages DMA wrote since the last harvest to `into` (one byte per 4 KiB page of guest RAM). */

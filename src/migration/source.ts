@@ -138,6 +138,8 @@ export class SourceMigration {
   async #reserve(): Promise<void> {
     const { vm, device, oneWay } = this.#o;
     this.#phases.to({ phase: 'reservation' });
+    // the tracker's core is loaded while the link is made and the destination decides
+    device?.prepare?.();
     await this.#dialogue.linkStep('connecting', () => this.#dialogue.stream.connect());
     const offer: Offer = {
       ...vm.offer,
@@ -323,8 +325,11 @@ export class SourceMigration {
 
   /** The VM is the destination's; what is left here is let go of. Failures here are notes: nothing can be undone. */
   async #letGo(): Promise<void> {
-    await this.#stopDevice();
-    await this.#quietly('closing the stream', () => this.#dialogue.stream.close());
+    // two threads end: neither waits for the other
+    await Promise.all([
+      this.#stopDevice(),
+      this.#quietly('closing the stream', () => this.#dialogue.stream.close()),
+    ]);
     this.#timeline.end();
     this.#phases.to({ phase: 'done' });
   }
@@ -344,6 +349,10 @@ export class SourceMigration {
     const trouble = await recoverSource(recovery, { vm, device, wasRunning: this.#wasRunning }, clock);
     for (const sentence of trouble) this.#timeline.note(sentence);
     if (recovery === 'stop-tracking' || recovery === 'resume-vm') await this.#stopDevice();
+    // it was prepared, and never started: there is nothing to report
+    else if (recovery === 'close-stream' && device?.prepare) {
+      await this.#quietly('ending the tracker', async () => void (await device.stop()));
+    }
     await gaveUp;
     this.#timeline.failed(error);
     if (error instanceof MigrationCancelledError) this.#phases.cancel();
