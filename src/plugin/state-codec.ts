@@ -3,7 +3,7 @@
  * bounded size before anything is parsed, and only plain data of bounded depth and count afterwards.
  */
 import { Decoder, Encoder } from 'cbor-x';
-import { cborProblem } from './cbor-check.js';
+import { checkCbor } from '../migration/stream/cbor-guard.js';
 import type { StateFields, StateValue } from './device-view.js';
 import { DeviceStateError } from './errors.js';
 
@@ -36,13 +36,12 @@ export function decodeState(origin: StateOrigin, bytes: Uint8Array): StateFields
   if (bytes.length === 0 || bytes.length > MAX_STATE_BYTES) {
     throw new DeviceStateError(`device state of ${bytes.length} bytes: 1 to ${MAX_STATE_BYTES} are expected`);
   }
-  const problem = cborProblem(bytes, MAX_DEPTH + 2, MAX_VALUES * 2);
-  if (problem !== null) throw new DeviceStateError(`device state is damaged: ${problem}`);
   let outer: unknown;
   try {
+    checkCbor(bytes, { maxDepth: MAX_DEPTH + 2, maxItems: MAX_VALUES * 2 });
     outer = decoder.decode(bytes);
   } catch (cause) {
-    throw new DeviceStateError('device state is not CBOR: the stream is damaged', { cause });
+    throw new DeviceStateError(`device state is damaged: ${(cause as Error).message}`, { cause });
   }
   if (!isRecord(outer)) throw new DeviceStateError('device state is not a CBOR map: the stream is damaged');
   if (outer['format'] !== FORMAT) {

@@ -5,13 +5,19 @@
  */
 import { StreamFormatError } from '../errors.js';
 
-export const CBOR_LIMITS = { maxDepth: 8, maxItems: 4096 } as const;
+export interface CborLimits {
+  readonly maxDepth: number;
+  readonly maxItems: number;
+}
+
+/** Of the stream's own records. */
+export const CBOR_LIMITS: CborLimits = { maxDepth: 8, maxItems: 4096 };
 
 const bad = (what: string, at: number): StreamFormatError =>
-  new StreamFormatError(`migration stream: record is not acceptable CBOR at byte ${at}: ${what}`);
+  new StreamFormatError(`not acceptable CBOR at byte ${at}: ${what}`);
 
 /** Throws StreamFormatError unless `bytes` is exactly one acceptable item. */
-export function checkCbor(bytes: Uint8Array): void {
+export function checkCbor(bytes: Uint8Array, limits: CborLimits = CBOR_LIMITS): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   // how many items are still due at each depth; explicit, so that nesting cannot use up the stack
   const due: number[] = [1];
@@ -23,14 +29,14 @@ export function checkCbor(bytes: Uint8Array): void {
       continue;
     }
     due[due.length - 1]!--;
-    if (++items > CBOR_LIMITS.maxItems) throw bad(`more than ${CBOR_LIMITS.maxItems} items`, at);
+    if (++items > limits.maxItems) throw bad(`more than ${limits.maxItems} items`, at);
     const head = readHead(view, at);
     at = head.next;
     if (head.bodyBytes > bytes.length - at) throw bad('longer than the record', at);
     at += head.bodyBytes;
     if (head.children > 0) {
       if (head.children > bytes.length - at) throw bad('more members than bytes', at);
-      if (due.length >= CBOR_LIMITS.maxDepth) throw bad(`deeper than ${CBOR_LIMITS.maxDepth}`, at);
+      if (due.length >= limits.maxDepth) throw bad(`deeper than ${limits.maxDepth}`, at);
       due.push(head.children);
     }
   }
