@@ -6,7 +6,7 @@
 import type { Clock } from '../hardware/clock.js';
 import { createDomainHandle } from '../hardware/iommu/domain.js';
 import { DOMAIN_WORD, type DomainHandle } from '../hardware/iommu/handle.js';
-import { VF } from '../hardware/nic/offsets.js';
+import { RX, VF } from '../hardware/nic/offsets.js';
 import { requesterOf } from '../hardware/pci/offsets.js';
 import { PAGE_BYTES } from '../hardware/units.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
@@ -28,6 +28,10 @@ import { exportVfPolicy, importVfPolicy, type VfPolicy } from './vf-policy.js';
 
 /** The module that opens a PassedThroughVf's `handle` in another thread: it exports openPassthrough and openCoreDevice. */
 export const PASSTHROUGH_OPENER = new URL('./passthrough-core.js', import.meta.url);
+
+/** Pauses before each further announcement, growing as QEMU's do. */
+const ANNOUNCE_AGAIN_MS: readonly number[] = [50, 150, 250, 350];
+const QUEUE_ENABLE = 1 << 25;
 
 /** Pages that something marks; what a tracker's dirty map offers. */
 export interface PageMarks {
@@ -91,6 +95,7 @@ export class PassedThroughVf {
   /** What a tracker core's thread needs; passthrough-core.js opens it. */
   readonly handle: PassthroughHandle;
   readonly #layout: MemoryLayout;
+  #announcing: NodeJS.Timeout | undefined;
 
   constructor(options: PassthroughOptions) {
     const { nic, vf, memory, layout } = options;
@@ -124,6 +129,7 @@ export class PassedThroughVf {
   }
 
   release(): Promise<void> {
+    clearTimeout(this.#announcing);
     return this.nic.release(this.vf);
   }
 
@@ -135,6 +141,21 @@ export class PassedThroughVf {
   #route(memory: SharedArrayBuffer): InterruptRoute {
     const { controlOffset } = this.#layout;
     return { requester: requesterOf(this.vf), target: { kind: 'vm', memory, controlOffset } };
+  }
+
+  /**
+   * A frame of the source's that was still on its way reaches the switch after the announcement and takes the address
+   * back to the old port: the network is told again, unless the guest has left here meanwhile (its queue is off).
+   */
+  #repeatAnnouncement(index: number): void {
+    const afterMs = ANNOUNCE_AGAIN_MS[index];
+    if (afterMs === undefined) return;
+    this.#announcing = setTimeout(() => {
+      if ((this.view.bar0.read32(VF.RX + RX.RXDCTL) & QUEUE_ENABLE) === 0) return;
+      this.nic.announce(this.vf);
+      this.#repeatAnnouncement(index + 1);
+    }, afterMs);
+    this.#announcing.unref();
   }
 
   #makeView(memory: SharedArrayBuffer, barMap: SharedArrayBuffer, scratch: ScratchPages): VfPassthrough {
@@ -167,6 +188,7 @@ export class PassedThroughVf {
       raiseInterrupt: (vector) => nic.sendVfMessage(vf, vector),
       announce: () => {
         nic.announce(vf);
+        this.#repeatAnnouncement(0);
       },
     };
   }
