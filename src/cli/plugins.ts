@@ -1,6 +1,7 @@
 /** `srvm plugins`: the migration methods that can be used. */
 import { relative } from 'node:path';
 import { Command } from 'commander';
+import { PACKAGE_ROOT } from '../control/package-root.js';
 import { PluginCatalog } from '../control/plugin-catalog.js';
 import { printJson, printTable, repeatable } from './output.js';
 
@@ -19,7 +20,8 @@ export function pluginsCommand(): Command {
       printTable(
         ['plugin', 'version', 'options', 'what it does'],
         plugins.map((plugin) => {
-          const source = relative(process.cwd(), plugin.source) || plugin.source;
+          const shipped = relative(PACKAGE_ROOT, plugin.source);
+          const source = shipped.startsWith('..') ? plugin.source : shipped;
           if ('error' in plugin) return [source, '-', '-', plugin.error];
           const options = Object.entries(plugin.options).map(
             ([name, o]) => `${name}=${o.values?.join('|') ?? o.default}`,

@@ -38,10 +38,9 @@ export function switchCommand(): Command {
       const fabric = new LearningSwitch({ clock: realClock });
       for (const [index, spec] of options.port.entries()) {
         const server = asServerSpec(spec);
-        fabric.addPort(
-          spec,
-          openWire(index === 0 && options.pcap ? `pcap:${options.pcap},${server}` : server),
-        );
+        const wire = openWire(index === 0 && options.pcap ? `pcap:${options.pcap},${server}` : server);
+        await wire.ready;
+        fabric.addPort(spec, wire);
       }
       process.stderr.write(
         `srvm: switch '${options.name}' has ${options.port.length} port(s): ${options.port.join(' ')}\n`,
