@@ -13,6 +13,8 @@ export { VmmMigrations } from './control/vmm-migration.js';
 export { Nic } from './hypervisor/nic.js';
 export { VirtualMachine, type VmInfo } from './hypervisor/vm.js';
 export { createDestinationMigration, createSourceMigration } from './migration/create.js';
+export { MigrationQueue } from './migration/queue.js';
 export type { MigrationReport, RoundReport } from './migration/report.js';
+export { restoreFromFile, saveToFile } from './migration/save-restore.js';
 export { createDeviceMigrator } from './plugin/create.js';
 export { loadPlugin } from './plugin/loader.js';
