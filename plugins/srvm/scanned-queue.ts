@@ -61,7 +61,8 @@ export class ScannedQueue {
     if (!this.running) {
       // off then and off now: whatever is done to its registers meanwhile moves no memory
       this.attach();
-      return true;
+      // enabled only just now: its ring is whole if nothing was consumed of it yet
+      return !this.running || this.#head === 0;
     }
     const tail = this.#bar0.read32(this.#tailRegister);
     const head = this.#bar0.read32(this.#headRegister);
@@ -148,7 +149,8 @@ export class ScannedQueue {
         this.table.passed(headBefore, head);
       }
       this.attach();
-      return true;
+      // enabled again while this was read: what was consumed since then is unknown
+      return !this.running;
     }
     this.attach();
     // a queue that was off at the last look: its ring is whole if nothing was consumed of it yet
