@@ -8,20 +8,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadImage } from '../../src/guest/load-image.js';
 import type { LoadedImage } from '../../src/guest/loaded-image.js';
-import { GeneratorControl } from '../../src/hardware/wire/generator-wire.js';
-import { Nic } from '../../src/hypervisor/nic.js';
-import { VirtualMachine } from '../../src/hypervisor/vm.js';
+import type { Nic } from '../../src/hypervisor/nic.js';
+import type { VirtualMachine } from '../../src/hypervisor/vm.js';
 import { MIN_RAM_BYTES } from '../../src/machine/layout.js';
 import { type Benchmark, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
+import { pause, type SinkMachine, startSink, stopSink } from './sink-machine.js';
 
 // dist/test/bench -> the repository
 const IMAGE = fileURLToPath(
   new URL('../../../guest-images/packet-sink/build/packet-sink.wasm', import.meta.url),
 );
-const MAC = '52:54:00:00:00:01';
 const RUNS = 5;
 const RUN_MS = 600;
-const WARM_UP_MS = 700;
 
 interface Sample {
   readonly packetsPerS: number;
@@ -30,45 +28,19 @@ interface Sample {
   readonly vcpuNsPerPacket: number;
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 class Rig {
-  readonly #generator: GeneratorControl;
+  readonly #machine: SinkMachine;
   readonly #nic: Nic;
   readonly #vm: VirtualMachine;
 
   static async open(image: LoadedImage, frameBytes: number): Promise<Rig> {
-    const generator = new GeneratorControl({
-      sourceMac: '52:54:00:00:00:99',
-      targetMac: MAC,
-      sourceIp: '10.0.0.99',
-      targetIp: '10.0.0.2',
-      frameBytes,
-      flows: 16,
-    });
-    const nic = await Nic.open({ wire: generator.wire, linkSpeedMbps: 0 });
-    const vm = await VirtualMachine.create({
-      name: 'sink',
-      image,
-      commandLine: 'ip=10.0.0.2',
-      vfs: [{ nic, assignment: { mac: MAC } }],
-    });
-    const up = new Promise<void>((resolve) => {
-      vm.subscribe((event) => {
-        if (event.kind === 'console' && event.line.includes('is up')) resolve();
-      });
-    });
-    vm.start();
-    await up;
-    generator.setRate(Infinity);
-    await pause(WARM_UP_MS);
-    return new Rig(generator, nic, vm);
+    return new Rig(await startSink(image, frameBytes, Infinity));
   }
 
-  private constructor(generator: GeneratorControl, nic: Nic, vm: VirtualMachine) {
-    this.#generator = generator;
-    this.#nic = nic;
-    this.#vm = vm;
+  private constructor(machine: SinkMachine) {
+    this.#machine = machine;
+    this.#nic = machine.nic;
+    this.#vm = machine.vm;
   }
 
   async sample(): Promise<Sample> {
@@ -85,10 +57,8 @@ class Rig {
     };
   }
 
-  async close(): Promise<void> {
-    this.#generator.setRate(0);
-    await this.#vm.destroy();
-    await this.#nic.close();
+  close(): Promise<void> {
+    return stopSink(this.#machine);
   }
 
   async #look() {
@@ -98,7 +68,7 @@ class Rig {
       atMs: performance.now(),
       packets: counters.goodPacketsReceived,
       octets: counters.goodOctetsReceived,
-      offered: this.#generator.counters().sent,
+      offered: this.#machine.generator.counters().sent,
       nicNs: cpuNs ?? Number.NaN,
       vcpuNs: this.#vm.vcpuCpuNs ?? Number.NaN,
     };

@@ -8,21 +8,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadImage } from '../../src/guest/load-image.js';
 import type { LoadedImage } from '../../src/guest/loaded-image.js';
-import { GeneratorControl } from '../../src/hardware/wire/generator-wire.js';
-import { Nic } from '../../src/hypervisor/nic.js';
-import { VirtualMachine } from '../../src/hypervisor/vm.js';
+import type { VirtualMachine } from '../../src/hypervisor/vm.js';
 import { MIN_RAM_BYTES } from '../../src/machine/layout.js';
 import { type Benchmark, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
 import { createDeviceMigrator } from '../../src/plugin/create.js';
 import { type LoadedPlugin, loadPlugin } from '../../src/plugin/loader.js';
+import { pause, type SinkMachine, startSink, stopSink } from './sink-machine.js';
 
 // dist/test/bench -> the repository
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const MAC = '52:54:00:00:00:01';
 const RATE_FPS = 812_000;
 const RUNS = 5;
 const RUN_MS = 700;
-const WARM_UP_MS = 700;
 
 interface Sample {
   /** The core's CPU time from its first turn to its last, per time: per cent of one core. */
@@ -40,45 +37,17 @@ interface Sample {
   readonly overMarkedPages: number;
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 class Rig {
-  readonly #generator: GeneratorControl;
-  readonly #nic: Nic;
+  readonly #machine: SinkMachine;
   readonly #vm: VirtualMachine;
 
   static async open(image: LoadedImage): Promise<Rig> {
-    const generator = new GeneratorControl({
-      sourceMac: '52:54:00:00:00:99',
-      targetMac: MAC,
-      sourceIp: '10.0.0.99',
-      targetIp: '10.0.0.2',
-      frameBytes: 1518,
-      flows: 16,
-    });
-    const nic = await Nic.open({ wire: generator.wire, linkSpeedMbps: 0 });
-    const vm = await VirtualMachine.create({
-      name: 'sink',
-      image,
-      commandLine: 'ip=10.0.0.2',
-      vfs: [{ nic, assignment: { mac: MAC } }],
-    });
-    const up = new Promise<void>((resolve) => {
-      vm.subscribe((event) => {
-        if (event.kind === 'console' && event.line.includes('is up')) resolve();
-      });
-    });
-    vm.start();
-    await up;
-    generator.setRate(RATE_FPS);
-    await pause(WARM_UP_MS);
-    return new Rig(generator, nic, vm);
+    return new Rig(await startSink(image, 1518, RATE_FPS));
   }
 
-  private constructor(generator: GeneratorControl, nic: Nic, vm: VirtualMachine) {
-    this.#generator = generator;
-    this.#nic = nic;
-    this.#vm = vm;
+  private constructor(machine: SinkMachine) {
+    this.#machine = machine;
+    this.#vm = machine.vm;
   }
 
   /** One tracking, from start to its end with the guest paused; then the guest goes on. */
@@ -126,10 +95,8 @@ class Rig {
     };
   }
 
-  async close(): Promise<void> {
-    this.#generator.setRate(0);
-    await this.#vm.destroy();
-    await this.#nic.close();
+  close(): Promise<void> {
+    return stopSink(this.#machine);
   }
 
   async #packetsPerS(): Promise<number> {
