@@ -14,11 +14,12 @@ const MAY_IMPORT = {
   hardware: [],
   guest: ['hardware', 'machine'],
   machine: ['hardware', 'guest'],
-  hypervisor: ['hardware', 'guest', 'machine'],
+  hypervisor: ['hardware', 'guest', 'machine', 'rv64'],
   measure: ['hardware', 'guest', 'machine', 'hypervisor'],
   migration: ['hardware', 'guest', 'machine', 'hypervisor', 'measure'],
   plugin: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration'],
-  simulation: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin'],
+  simulation: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin', 'control'],
+  rv64: ['hardware', 'machine'],
   control: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin'],
   cli: [
     'hardware',
@@ -29,6 +30,7 @@ const MAY_IMPORT = {
     'migration',
     'plugin',
     'simulation',
+    'rv64',
     'control',
   ],
 };
