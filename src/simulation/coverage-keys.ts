@@ -1,0 +1,127 @@
+/**
+ * What a simulation can reach: every key that `SimulationResult.reached` may count, by group. A campaign prints what its
+ * seeds reached and, by name, what none of them did. A key that is counted and not declared here is printed too.
+ *
+ *   world, guests, network --reach(key)--> SimulationResult.reached --sum over seeds--> the table of campaign/coverage.ts
+ */
+
+/** One group of keys; a key's full name is `group:key`. */
+export interface CoverageGroup {
+  readonly group: string;
+  /** What is counted, for the table's head. */
+  readonly what: string;
+  readonly keys: readonly string[];
+}
+
+export const COVERAGE: readonly CoverageGroup[] = [
+  {
+    group: 'phase',
+    what: 'phases that the source entered',
+    keys: [
+      'pre-migration',
+      'reservation',
+      'pre-copy',
+      'stop-and-copy',
+      'commitment',
+      'activation',
+      'done',
+      'failed',
+      'cancelled',
+    ],
+  },
+  {
+    group: 'outcome',
+    what: "how the source's migration ended",
+    keys: ['completed', 'failed', 'cancelled', 'outcome-unknown'],
+  },
+  {
+    group: 'failed-during',
+    what: 'the phase in which it failed or was cancelled',
+    keys: ['pre-migration', 'reservation', 'pre-copy', 'stop-and-copy', 'commitment', 'activation'],
+  },
+  {
+    group: 'recovery',
+    what: 'how the source got back',
+    keys: [
+      'nothing-to-undo',
+      'close-stream',
+      'stop-tracking',
+      'resume-vm',
+      'stay-stopped',
+      'destination-owns',
+    ],
+  },
+  {
+    group: 'destination',
+    what: 'where the destination ended',
+    keys: ['running', 'failed', 'refused'],
+  },
+  {
+    group: 'fault',
+    what: 'faults that took effect',
+    keys: [
+      'ether-loss',
+      'ether-duplicate',
+      'ether-reorder',
+      'ether-partition',
+      'link-stall',
+      'link-cut',
+      'link-corrupt',
+      'link-slow',
+      'crash-source',
+      'crash-destination',
+      'plugin-throws',
+      'disk-full',
+      'cancel',
+      'core-stall',
+      'tracker-lag',
+      'slow-vcpu',
+    ],
+  },
+  {
+    group: 'tracker',
+    what: 'what the tracker met',
+    keys: ['lapped', 'fell-back', 'ring-programmed', 'device-reset', 'doorbell-relayed', 'final-pass'],
+  },
+  {
+    group: 'guest',
+    what: 'what the guest did while it was tracked',
+    keys: [
+      'ring-moved',
+      'ring-resized',
+      'queue-toggled',
+      'vf-reset',
+      'buffers-moved',
+      'page-shared',
+      'tail-burst',
+      'ring-wrapped',
+      'header-split',
+      'buffer-straddles',
+      'tx-context',
+      'tx-segmentation',
+      'tx-head-write-back',
+      'interrupt-masked',
+      'statistics-read',
+    ],
+  },
+  {
+    group: 'interleaving',
+    what: 'who ran between two steps of another',
+    keys: [
+      'copy-torn',
+      'write-after-copy',
+      'write-after-harvest',
+      'mark-while-harvested',
+      'dma-while-quiesced',
+      'posted-at-switch',
+      'guest-programs-while-tracked',
+      'turn-preempted',
+      'interrupt-at-switch',
+    ],
+  },
+];
+
+/** Every declared key by its full name, in the table's order. */
+export const COVERAGE_KEYS: readonly string[] = COVERAGE.flatMap(({ group, keys }) =>
+  keys.map((key) => `${group}:${key}`),
+);
