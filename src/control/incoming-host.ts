@@ -9,7 +9,7 @@ import type { DeviceMigrator } from '../migration/device-migrator.js';
 import { MigrationRefusedError } from '../migration/errors.js';
 import type { DestinationHost, DestinationVm, Reservation } from '../migration/ports.js';
 import type { Offer } from '../migration/stream/records.js';
-import { createDeviceMigrator } from '../plugin/create.js';
+import { createDeviceMigrator, type DeviceMigratorOptions } from '../plugin/create.js';
 import type { LoadedPlugin } from '../plugin/loader.js';
 import { DeviceGroup } from './device-group.js';
 import { findImage, type ImageLoad } from './image-finder.js';
@@ -137,11 +137,9 @@ export function deviceOf(
   vm: VirtualMachine,
   plugin: LoadedPlugin | null,
   options: Readonly<Record<string, string>>,
-  onNote?: (text: string) => void,
+  host: Pick<DeviceMigratorOptions, 'limits' | 'startCore' | 'onNote'> = {},
 ): DeviceMigrator | null {
   if (plugin === null || vm.vfs.length === 0) return null;
-  const migrators = vm.vfs.map((device) =>
-    createDeviceMigrator({ plugin, options, device, ...(onNote === undefined ? {} : { onNote }) }),
-  );
+  const migrators = vm.vfs.map((device) => createDeviceMigrator({ plugin, options, device, ...host }));
   return migrators.length === 1 ? migrators[0]! : new DeviceGroup(migrators);
 }

@@ -39,6 +39,35 @@ export const realClock: Clock = {
   nowNs: () => (originMs + performance.now()) * 1e6,
 };
 
+/** Time that can also call back. A simulator passes virtual time. */
+export interface TimerClock extends Clock {
+  /** Calls once after the delay. Returns what cancels it. */
+  after(delayMs: number, call: () => void): () => void;
+  /** Resolves when everybody else who waits for this thread's event loop had a turn. */
+  yield(): Promise<void>;
+}
+
+/** The process's own clock and timers. */
+export const realTimers: TimerClock = {
+  nowNs: realClock.nowNs,
+  after(delayMs, call) {
+    const timer = setTimeout(call, delayMs);
+    return () => clearTimeout(timer);
+  },
+  yield: () => new Promise((resolve) => setImmediate(resolve)),
+};
+
+/**
+ * How a thread sleeps until `words[index]` is no longer `seen`, for at most `limitMs`. It may return early: whoever
+ * calls it looks again.
+ */
+export type WordWait = (words: Int32Array, index: number, seen: number, limitMs: number) => void;
+
+/** Blocks the calling thread; Atomics.notify on the word wakes it. */
+export const blockThread: WordWait = (words, index, seen, limitMs) => {
+  Atomics.wait(words, index, seen, limitMs);
+};
+
 /** A small seeded generator (mulberry32): good enough for jitter and test data, never for secrets. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;

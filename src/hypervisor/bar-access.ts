@@ -2,6 +2,7 @@
  * The guest's accesses to a VF's BAR0, in the vCPU's thread, as the BAR map has them. The protocol against a mapping that
  * changes meanwhile is in bar-map.ts. A direct access costs two atomic stores and two loads on top of the device's own work.
  */
+import { blockThread, type WordWait } from '../hardware/clock.js';
 import { BAR_WORD, BAR0_PAGES, MODE } from './bar-map.js';
 import type { GuestVfBar } from './guest-vf-bar.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
@@ -13,12 +14,14 @@ export class BarAccess {
   readonly #words: Int32Array;
   readonly #bar: GuestVfBar;
   readonly #control: Int32Array;
+  readonly #wait: WordWait;
 
   /** @param control the VM's control page, for the exit counters */
-  constructor(barMap: SharedArrayBuffer, bar: GuestVfBar, control: Int32Array) {
+  constructor(barMap: SharedArrayBuffer, bar: GuestVfBar, control: Int32Array, wait: WordWait = blockThread) {
     this.#words = new Int32Array(barMap);
     this.#bar = bar;
     this.#control = control;
+    this.#wait = wait;
   }
 
   read32(offset: number): number {
@@ -91,7 +94,7 @@ export class BarAccess {
       const seen = Atomics.load(words, BAR_WORD.turnSeen);
       Atomics.add(words, BAR_WORD.wake, 1);
       Atomics.notify(words, BAR_WORD.wake);
-      Atomics.wait(words, BAR_WORD.turnSeen, seen, LOOK_AGAIN_MS);
+      this.#wait(words, BAR_WORD.turnSeen, seen, LOOK_AGAIN_MS);
     }
   }
 
@@ -99,7 +102,7 @@ export class BarAccess {
     const words = this.#words;
     countExit(this.#control, EXIT_REASON.remapWait);
     while (Atomics.load(words, BAR_WORD.modes + page) === MODE.held) {
-      Atomics.wait(words, BAR_WORD.modes + page, MODE.held, LOOK_AGAIN_MS);
+      this.#wait(words, BAR_WORD.modes + page, MODE.held, LOOK_AGAIN_MS);
     }
   }
 }

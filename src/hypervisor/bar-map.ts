@@ -14,6 +14,7 @@
  *
  * Turns: a guest that reads a shadow page it wrote waits for a whole turn of the server that began after the write.
  */
+import { blockThread, type WordWait } from '../hardware/clock.js';
 import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
 
 export type PageMapping = 'direct' | 'trapped' | 'shadow';
@@ -68,10 +69,12 @@ export class BarMap {
   readonly count = BAR0_PAGES;
   readonly words: Int32Array;
   readonly buffer: SharedArrayBuffer;
+  readonly #wait: WordWait;
   #turnSnapshot = 0;
 
-  constructor(buffer: SharedArrayBuffer) {
+  constructor(buffer: SharedArrayBuffer, wait: WordWait = blockThread) {
     this.buffer = buffer;
+    this.#wait = wait;
     this.words = new Int32Array(buffer);
   }
 
@@ -80,7 +83,7 @@ export class BarMap {
     for (;;) {
       const mode = Atomics.load(this.words, BAR_WORD.modes + page);
       if (mode !== MODE.held) return MAPPINGS[mode]!;
-      Atomics.wait(this.words, BAR_WORD.modes + page, MODE.held, LOOK_AGAIN_MS);
+      this.#wait(this.words, BAR_WORD.modes + page, MODE.held, LOOK_AGAIN_MS);
     }
   }
 
@@ -142,7 +145,7 @@ export class BarMap {
       if (mode === MODE.held) {
         // a dead holder's page: what it was mapped as is unknown, the device is the safe answer should `map` fail
         if (waitedMs >= HOLD_LIMIT_MS) return MODE.direct;
-        Atomics.wait(words, modeWord, MODE.held, LOOK_AGAIN_MS);
+        this.#wait(words, modeWord, MODE.held, LOOK_AGAIN_MS);
         waitedMs += LOOK_AGAIN_MS;
       } else if (Atomics.compareExchange(words, modeWord, mode, MODE.held) === mode) {
         return mode;
@@ -158,7 +161,7 @@ export class BarMap {
     try {
       for (let waitedMs = 0; Atomics.load(words, BAR_WORD.access) === inPage; waitedMs += LOOK_AGAIN_MS) {
         if (waitedMs >= HOLD_LIMIT_MS) throw new BarMapStuckError(page);
-        Atomics.wait(words, BAR_WORD.access, inPage, LOOK_AGAIN_MS);
+        this.#wait(words, BAR_WORD.access, inPage, LOOK_AGAIN_MS);
       }
     } finally {
       Atomics.sub(words, BAR_WORD.waiters, 1);

@@ -5,7 +5,7 @@
  *   BAR0                  through the BAR map: mostly straight to the device
  *   BAR3                  an exit: the hypervisor owns the MSI-X table
  */
-import type { Clock } from '../hardware/clock.js';
+import { blockThread, type Clock, type WordWait } from '../hardware/clock.js';
 import { type NicHandle, NicShared } from '../hardware/nic/shared.js';
 import { VfBar } from '../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../hardware/pci/config-space.js';
@@ -43,16 +43,16 @@ export class GuestBusView implements GuestBus {
   readonly #functions: (Function | undefined)[] = [];
   readonly #control: Int32Array;
 
-  constructor(slots: readonly SlotHandle[], control: Int32Array, clock: Clock) {
+  constructor(slots: readonly SlotHandle[], control: Int32Array, clock: Clock, wait: WordWait = blockThread) {
     this.#control = control;
     for (const { slot, nic, vf, barMap, routes } of slots) {
-      const shared = new NicShared(nic);
+      const shared = new NicShared(nic, wait);
       const msi = new InterruptRemap(routes);
       const bar = new GuestVfBar(new VfBar(shared, vf, msi, clock), barMap);
       this.#functions[slot] = {
         config: new ConfigSpace(shared, vf, msi, clock),
         bar,
-        bar0: new BarAccess(barMap, bar, control),
+        bar0: new BarAccess(barMap, bar, control, wait),
       };
     }
   }

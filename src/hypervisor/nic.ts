@@ -4,9 +4,7 @@
  *
  *   open -> allocateVf -> attach(domain, interrupts) -> ... -> release -> close
  */
-import { randomBytes } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
-import { type Clock, realClock } from '../hardware/clock.js';
+import type { Clock, Random } from '../hardware/clock.js';
 import type { DomainHandle } from '../hardware/iommu/handle.js';
 import { sendMsix } from '../hardware/nic/msix.js';
 import { PfBar } from '../hardware/nic/pf-bar.js';
@@ -15,10 +13,11 @@ import { MAX_VFS, type NicHandle, NicShared, PF_POOL, VECTORS_PER_VF } from '../
 import { VfBar } from '../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../hardware/pci/config-space.js';
 import { PCI, PF_FUNCTION, requesterOf } from '../hardware/pci/offsets.js';
+import { type EngineThread, type HostThreads, realThreads } from './host-threads.js';
 import { InterruptRemap, type InterruptRoute, type InterruptTarget } from './interrupt-remap.js';
 import { ZERO_MAC } from './mac.js';
 import { MailboxService } from './mailbox-service.js';
-import type { NicCommand, NicCoreStats, NicReply, NicWorkerData, WireSpec } from './nic-messages.js';
+import type { NicCommand, NicCoreStats, NicReply, WireSpec } from './nic-messages.js';
 import { PfAnnouncer } from './pf-announcer.js';
 import { PfDriver } from './pf-driver.js';
 import { PfInterrupts } from './pf-interrupts.js';
@@ -34,7 +33,8 @@ export interface NicOptions {
   readonly linkSpeedMbps?: number;
   /** Longest frame with CRC; 1518 when left out, up to 9728 for a jumbo port. */
   readonly maxFrameBytes?: number;
-  readonly clock?: Clock;
+  /** The card's engine, the PF driver's timers and the clock; a worker and the process's own unless a simulator has others. */
+  readonly threads?: HostThreads;
   /** The worker died, and its VFs with it; or the PF driver failed at something. */
   readonly onFailure?: (error: NicError) => void;
   readonly onLink?: (up: boolean) => void;
@@ -69,13 +69,14 @@ export class Nic {
   readonly handle: NicHandle;
   readonly shared: NicShared;
   readonly clock: Clock;
+  readonly threads: HostThreads;
   readonly driver: PfDriver;
   readonly mailboxes: MailboxService;
   readonly #options: NicOptions;
   readonly #msi: InterruptRemap;
   readonly #interrupts: PfInterrupts;
   readonly #announcer: PfAnnouncer;
-  readonly #worker: Worker;
+  readonly #engine: EngineThread;
   readonly #exited: Promise<void>;
   readonly #pending = new Map<number, Pending>();
   readonly #taken = new Set<number>();
@@ -106,22 +107,23 @@ export class Nic {
       );
     }
     this.#options = options;
-    this.clock = options.clock ?? realClock;
+    this.threads = options.threads ?? realThreads;
+    this.clock = this.threads.timers;
     this.handle = createNicHandle(vfCount);
-    this.shared = new NicShared(this.handle);
+    this.shared = new NicShared(this.handle, this.threads.wait);
     resetNic(this.shared, { vfCount, linkSpeedMbps });
     this.#msi = new InterruptRemap();
     const bar = new PfBar(this.shared, this.#msi, this.clock);
     const config = new ConfigSpace(this.shared, PF_FUNCTION, this.#msi, this.clock);
     this.driver = new PfDriver(bar, config, {
       vfCount,
-      mac: randomMac(),
+      mac: randomMac(this.threads.random),
       maxFrameBytes,
       linkSpeedMbps: linkSpeedMbps === 0 ? DEFAULT_SPEED_MBPS : linkSpeedMbps,
       msiAddress: MSI_ADDRESS,
     });
     this.mailboxes = new MailboxService(this.driver);
-    this.#interrupts = new PfInterrupts(this.driver, this.mailboxes, {
+    this.#interrupts = new PfInterrupts(this.driver, this.mailboxes, this.threads, {
       onLink: (up) => options.onLink?.(up),
       onFault: (cause) =>
         options.onFailure?.(new NicError(`the PF driver failed: ${cause.message}`, { cause })),
@@ -129,17 +131,18 @@ export class Nic {
     this.#msi.map(this.hostRoute);
     this.#announcer = new PfAnnouncer(bar);
     this.driver.bringUp();
-    const data: NicWorkerData = { nic: this.handle, wire: options.wire, routes: [this.hostRoute] };
-    this.#worker = new Worker(new URL('./nic-core.js', import.meta.url), { workerData: data, name: 'nic' });
-    this.#worker.on('message', (reply: NicReply) => this.#receive(reply));
-    this.#worker.on('error', (cause) =>
-      this.#fail(new NicError(`the NIC's worker died: ${cause.message}`, { cause })),
-    );
+    let exited: () => void = () => {};
     this.#exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
+      exited = resolve;
+    });
+    const data = { nic: this.handle, wire: options.wire, routes: [this.hostRoute] };
+    this.#engine = this.threads.startEngine(data, {
+      onReply: (reply) => this.#receive(reply),
+      onError: (cause) => this.#fail(new NicError(`the NIC's worker died: ${cause.message}`, { cause })),
+      onExit: () => {
         this.#fail(new NicError("the NIC's worker ended"));
-        resolve();
-      });
+        exited();
+      },
     });
   }
 
@@ -171,7 +174,7 @@ export class Nic {
     const { driver } = this;
     driver.forget(vf);
     if (assignment.mac !== undefined) driver.assignMac(vf, assignment.mac, true);
-    else if (assignment.incoming !== true) driver.assignMac(vf, randomMac(), false);
+    else if (assignment.incoming !== true) driver.assignMac(vf, randomMac(this.threads.random), false);
     if (assignment.trusted !== undefined) driver.setTrust(vf, assignment.trusted);
     if (assignment.spoofCheck !== undefined) driver.setSpoofCheck(vf, assignment.spoofCheck);
     if (assignment.portVlan !== undefined) driver.setPortVlan(vf, assignment.portVlan);
@@ -252,7 +255,7 @@ export class Nic {
   async close(): Promise<void> {
     this.#closing = true;
     this.#interrupts.stop();
-    if (this.#failure === null) this.#worker.postMessage({ kind: 'stop' } satisfies NicCommand);
+    if (this.#failure === null) this.#engine.post({ kind: 'stop' });
     await this.#exited;
   }
 
@@ -276,7 +279,7 @@ export class Nic {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
-      this.#worker.postMessage(command(id));
+      this.#engine.post(command(id));
     });
   }
 
@@ -306,7 +309,9 @@ export class Nic {
 }
 
 /** Locally administered, so that it cannot be a real card's. */
-function randomMac(): string {
-  const tail = [...randomBytes(5)].map((octet) => octet.toString(16).padStart(2, '0'));
-  return ['52', ...tail].join(':');
+function randomMac(random: Random): string {
+  const digits = [random.nextU32(), random.nextU32()]
+    .map((word) => word.toString(16).padStart(8, '0'))
+    .join('');
+  return `52${digits.slice(0, 10)}`.replace(/..(?!$)/g, '$&:');
 }

@@ -2,7 +2,7 @@
  * A passed-through VF in a thread other than the main one: what a tracker's core sees. The handle crosses the thread; the
  * views are built on this side, and what they stand on stays hidden in them.
  */
-import { type Clock, realClock } from '../hardware/clock.js';
+import { blockThread, type Clock, realClock, type WordWait } from '../hardware/clock.js';
 import { PfBar } from '../hardware/nic/pf-bar.js';
 import { type NicHandle, NicShared } from '../hardware/nic/shared.js';
 import { VfBar } from '../hardware/nic/vf-bar.js';
@@ -62,12 +62,16 @@ export function barWindow(bar: GuestVfBar, index: 0 | 3): RegisterWindow {
   };
 }
 
-export function openPassthrough(handle: PassthroughHandle, clock: Clock = realClock): PassthroughView {
+export function openPassthrough(
+  handle: PassthroughHandle,
+  clock: Clock = realClock,
+  wait: WordWait = blockThread,
+): PassthroughView {
   const { vf, nic, memory, ramBytes, barMap, routes } = handle as unknown as HandleParts;
-  const shared = new NicShared(nic);
+  const shared = new NicShared(nic, wait);
   const msi = new InterruptRemap(routes);
   const bar = new GuestVfBar(new VfBar(shared, vf, msi, clock), barMap);
-  const pages = new BarMap(barMap);
+  const pages = new BarMap(barMap, wait);
   return {
     vf,
     ram: guestRam(memory, ramBytes),

@@ -95,7 +95,7 @@ export class PassedThroughVf {
   /** What a tracker core's thread needs; passthrough-core.js opens it. */
   readonly handle: PassthroughHandle;
   readonly #layout: MemoryLayout;
-  #announcing: NodeJS.Timeout | undefined;
+  #cancelAnnouncement: (() => void) | null = null;
 
   constructor(options: PassthroughOptions) {
     const { nic, vf, memory, layout } = options;
@@ -129,7 +129,7 @@ export class PassedThroughVf {
   }
 
   release(): Promise<void> {
-    clearTimeout(this.#announcing);
+    this.#cancelAnnouncement?.();
     return this.nic.release(this.vf);
   }
 
@@ -150,12 +150,11 @@ export class PassedThroughVf {
   #repeatAnnouncement(index: number): void {
     const afterMs = ANNOUNCE_AGAIN_MS[index];
     if (afterMs === undefined) return;
-    this.#announcing = setTimeout(() => {
+    this.#cancelAnnouncement = this.nic.threads.timers.after(afterMs, () => {
       if ((this.view.bar0.read32(VF.RX + RX.RXDCTL) & QUEUE_ENABLE) === 0) return;
       this.nic.announce(this.vf);
       this.#repeatAnnouncement(index + 1);
-    }, afterMs);
-    this.#announcing.unref();
+    });
   }
 
   #makeView(memory: SharedArrayBuffer, barMap: SharedArrayBuffer, scratch: ScratchPages): VfPassthrough {
@@ -172,7 +171,7 @@ export class PassedThroughVf {
       bar3: barWindow(bar, 3),
       pf: openPfWindow(nic.driver.bar, vf),
       config: nic.vfConfig(vf),
-      pages: new BarMap(barMap),
+      pages: new BarMap(barMap, nic.threads.wait),
       scratch,
       clock: nic.clock,
       policy: {

@@ -5,6 +5,7 @@
  *   sleep on the host word -> read EICR (clears it) -> mailbox, VF resets -> link change -> sleep
  */
 import { EICR, EICR_LSC } from '../hardware/nic/offsets.js';
+import type { HostThreads } from './host-threads.js';
 import type { MailboxService } from './mailbox-service.js';
 import type { PfDriver } from './pf-driver.js';
 
@@ -23,14 +24,16 @@ export class PfInterrupts {
   readonly #host = new Int32Array(this.words);
   readonly #driver: PfDriver;
   readonly #mailboxes: MailboxService;
+  readonly #threads: HostThreads;
   readonly #listener: PfListener;
   #linkUp = false;
   #stopped = false;
-  #retry: NodeJS.Timeout | null = null;
+  #cancelRetry: (() => void) | null = null;
 
-  constructor(driver: PfDriver, mailboxes: MailboxService, listener: PfListener) {
+  constructor(driver: PfDriver, mailboxes: MailboxService, threads: HostThreads, listener: PfListener) {
     this.#driver = driver;
     this.#mailboxes = mailboxes;
+    this.#threads = threads;
     this.#listener = listener;
   }
 
@@ -40,7 +43,7 @@ export class PfInterrupts {
 
   stop(): void {
     this.#stopped = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#cancelRetry?.();
     Atomics.add(this.#host, 0, 1);
     Atomics.notify(this.#host, 0);
   }
@@ -51,12 +54,11 @@ export class PfInterrupts {
     // whatever the cause bits say: a mailbox that was busy the last time has raised no new one
     const busy = this.#mailboxes.service();
     if ((causes & EICR_LSC) !== 0) this.#handleLink();
-    if (busy && this.#retry === null && !this.#stopped) {
-      this.#retry = setTimeout(() => {
-        this.#retry = null;
+    if (busy && this.#cancelRetry === null && !this.#stopped) {
+      this.#cancelRetry = this.#threads.timers.after(BUSY_RETRY_MS, () => {
+        this.#cancelRetry = null;
         this.#handleSafely();
-      }, BUSY_RETRY_MS);
-      this.#retry.unref();
+      });
     }
   }
 
@@ -73,8 +75,7 @@ export class PfInterrupts {
     while (!this.#stopped) {
       const seen = Atomics.load(this.#host, 0);
       this.#handleSafely();
-      const wait = Atomics.waitAsync(this.#host, 0, seen);
-      if (wait.async) await wait.value;
+      await this.#threads.whenChanged(this.#host, 0, seen);
     }
   }
 

@@ -6,20 +6,19 @@
  *   create (incoming) -> incoming --restoreVmState--> paused
  *                                      running --> halted | trapped
  */
-import { Worker } from 'node:worker_threads';
 import { type LoadImageOptions, loadImage } from '../guest/load-image.js';
 import type { LoadedImage } from '../guest/loaded-image.js';
-import { type Clock, realClock } from '../hardware/clock.js';
+import type { Clock } from '../hardware/clock.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
-import { CTRL, layoutFor, type MemoryLayout, VCPU_STACK_MB } from '../machine/layout.js';
+import { CTRL, layoutFor, type MemoryLayout } from '../machine/layout.js';
 import { controlWords, createMemory, writeBootState } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import { decodeVcpuState, type VcpuState } from '../machine/vcpu-state.js';
 import type { PageMapping } from './bar-map.js';
+import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
 import type { Nic, VfAssignment } from './nic.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
 import { threadCpuNs } from './thread-cpu.js';
-import type { VcpuThreadMessage, VcpuWorkerData } from './vcpu-core.js';
 import { type ExitCounts, readExits } from './vm-exits.js';
 import { mayFollow, type VmState, VmStateError, type VmStateKind } from './vm-state.js';
 
@@ -37,11 +36,12 @@ export interface VmOptions {
   readonly vfs?: readonly VmVf[];
   /** Everything is made ready for a guest that comes from elsewhere: restoreVmState, then resume. */
   readonly incoming?: boolean;
-  /** Incoming only: the memory that pages already arrive in, made for the image's RAM size. */
+  /** Memory made for the image's RAM size, that RAM being zero; of an incoming VM, pages may arrive in it already. */
   readonly memory?: WebAssembly.Memory;
   /** The host's IOMMU has dirty bits. */
   readonly iommuDirtyBits?: boolean;
-  readonly clock?: Clock;
+  /** The vCPU's thread, timers and the clock; a worker and the process's own unless a simulator has others. */
+  readonly threads?: HostThreads;
   readonly onEvent?: VmListener;
 }
 
@@ -104,7 +104,8 @@ export class VirtualMachine {
   #vfs: PassedThroughVf[] = [];
   /** Holds the memory too: gone when the VM is. */
   #vcpuControl: VcpuControl | null;
-  #worker: Worker | null = null;
+  readonly #threads: HostThreads;
+  #vcpuCore: VcpuThread | null = null;
   #exited: Promise<void> = Promise.resolve();
   #vcpuThread: string | null = null;
   #destroying: Promise<void> | null = null;
@@ -126,12 +127,13 @@ export class VirtualMachine {
   private constructor(options: VmOptions, image: LoadedImage) {
     this.name = options.name;
     this.image = image;
-    this.clock = options.clock ?? realClock;
+    this.#threads = options.threads ?? realThreads;
+    this.clock = this.#threads.timers;
     this.layout = layoutFor(image.ramBytes);
     this.#state = { kind: options.incoming === true ? 'incoming' : 'created' };
     this.#memory = options.memory ?? createMemory(this.layout);
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
-    this.#vcpuControl = new VcpuControl(image, this.#memory, this.clock, {
+    this.#vcpuControl = new VcpuControl(image, this.#memory, this.#threads, {
       onPhase: (phase) => this.#follow(phase),
       onConsole: (line) => this.#emit({ kind: 'console', line }),
     });
@@ -158,39 +160,37 @@ export class VirtualMachine {
       this.#vfs.push(passed);
       await passed.attach();
     }
-    await this.#startWorker(memory);
+    await this.#startVcpu(memory);
   }
 
-  async #startWorker(memory: WebAssembly.Memory): Promise<void> {
-    const port = this.#vcpu.workerPort;
-    const data: VcpuWorkerData = { image: this.image, memory, port, slots: this.#vfs.map((vf) => vf.slot) };
-    const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
-      workerData: data,
-      transferList: [port],
-      name: `vcpu ${this.name}`,
-      resourceLimits: { stackSizeMb: VCPU_STACK_MB },
-    });
-    this.#worker = worker;
-    worker.on('message', (message: VcpuThreadMessage) => {
-      this.#vcpuThread = message.threadPath;
-    });
+  async #startVcpu(memory: WebAssembly.Memory): Promise<void> {
+    const vcpu = this.#vcpu;
+    let exited: () => void = () => {};
     this.#exited = new Promise((resolve) => {
-      worker.once('exit', () => resolve());
+      exited = resolve;
     });
     const died = new Promise<never>((_, reject) => {
-      worker.once('error', (cause) => {
-        const message = `the vCPU's worker died: ${cause.message}`;
-        if (mayFollow(this.#state.kind, 'trapped')) {
-          this.#enter({ kind: 'trapped', report: { message, stack: [] }, atNs: this.clock.nowNs() });
-        }
-        this.#vcpu.abandon();
-        reject(new VmError(message, { cause }));
+      const boot = { name: this.name, image: this.image, memory, slots: this.#vfs.map((vf) => vf.slot) };
+      this.#vcpuCore = this.#threads.startVcpu(boot, {
+        onEvent: (event) => vcpu.receive(event),
+        onThread: (path) => {
+          this.#vcpuThread = path;
+        },
+        onError: (cause) => {
+          const message = `the vCPU's worker died: ${cause.message}`;
+          if (mayFollow(this.#state.kind, 'trapped')) {
+            this.#enter({ kind: 'trapped', report: { message, stack: [] }, atNs: this.clock.nowNs() });
+          }
+          vcpu.abandon();
+          reject(new VmError(message, { cause }));
+        },
+        onExit: () => exited(),
       });
     });
     // after the start nobody listens to it any more: the state tells
     died.catch(() => {});
-    await Promise.race([this.#vcpu.prepared, died]);
-    if (this.#vcpu.phase.kind === 'trapped') throw new VmError(this.#vcpu.phase.report.message);
+    await Promise.race([vcpu.prepared, died]);
+    if (vcpu.phase.kind === 'trapped') throw new VmError(vcpu.phase.report.message);
   }
 
   // --- lifecycle ------------------------------------------------------------------------------------------------------
@@ -237,22 +237,22 @@ export class VirtualMachine {
   }
 
   async #stopVcpu(): Promise<void> {
-    const worker = this.#worker;
-    if (worker === null) {
+    const core = this.#vcpuCore;
+    if (core === null) {
       this.#vcpu.abandon();
       return;
     }
-    let timer: NodeJS.Timeout | undefined;
+    let cancel: () => void = () => {};
     const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), STOP_LIMIT_MS);
+      cancel = this.#threads.timers.after(STOP_LIMIT_MS, () => resolve('late'));
     });
     const inTime = await Promise.race([this.#vcpu.stop(), late]);
-    clearTimeout(timer);
+    cancel();
     if (inTime === 'late') this.#vcpu.abandon();
     // its thread has nothing to do any more, or does not listen: either way it ends now
-    await worker.terminate();
+    await core.terminate();
     await this.#exited;
-    this.#worker = null;
+    this.#vcpuCore = null;
   }
 
   get #vcpu(): VcpuControl {

@@ -7,17 +7,20 @@
  *   logging    when it is asked for: a migration away needs it, a boot or an arrival must not wait for it
  */
 import type { LoadedImage } from '../guest/loaded-image.js';
-import { compileAtFullSpeed } from './full-speed.js';
+
+/** Compiles, and keeps what it compiled for as long as the promise is held. */
+export type CompileAhead = (wasm: Uint8Array) => Promise<unknown>;
 
 export class CompiledBuilds {
   readonly #image: LoadedImage;
-  readonly #plain: Promise<WebAssembly.Module>;
-  #logging: Promise<WebAssembly.Module> | null = null;
+  readonly #compile: CompileAhead;
+  readonly #plain: Promise<unknown>;
+  #logging: Promise<unknown> | null = null;
 
-  constructor(image: LoadedImage) {
-    compileAtFullSpeed();
+  constructor(image: LoadedImage, compile: CompileAhead) {
     this.#image = image;
-    this.#plain = WebAssembly.compile(image.plainWasm as BufferSource);
+    this.#compile = compile;
+    this.#plain = compile(image.plainWasm);
     // a build that cannot be compiled is reported by the thread that wants to run it
     this.#plain.catch(() => {});
   }
@@ -25,7 +28,7 @@ export class CompiledBuilds {
   /** Resolves when the vCPU can change to the logging build without compiling. Compiled once, from the first call on. */
   async logging(): Promise<void> {
     if (this.#logging === null) {
-      this.#logging = WebAssembly.compile(this.#image.logWasm as BufferSource);
+      this.#logging = this.#compile(this.#image.logWasm);
       this.#logging.catch(() => {});
     }
     await this.#logging;

@@ -2,7 +2,7 @@
  * The machine interface as the guest's core calls it: direct functions, no component glue in between. Arguments arrive
  * as signed 32-bit numbers and leave for the bus as unsigned ones.
  */
-import type { Clock } from '../hardware/clock.js';
+import type { Clock, WordWait } from '../hardware/clock.js';
 import type { ConsoleLines } from './console-lines.js';
 import type { GuestBus } from './guest-bus.js';
 import { CTRL, type MemoryLayout, VCPU_COMMAND } from './layout.js';
@@ -17,6 +17,8 @@ export interface MachineParts {
   readonly bus: GuestBus;
   readonly clock: Clock;
   readonly console: ConsoleLines;
+  /** How the guest waits for an interrupt. */
+  readonly wait: WordWait;
 }
 
 /** Import object of the machine interface, by the names of the guest's world. */
@@ -26,10 +28,11 @@ export function machineFunctions({
   bus,
   clock,
   console,
+  wait,
 }: MachineParts): Record<string, unknown> {
   const control = controlWords(memory, layout);
   const clockOffset = new Float64Array(memory.buffer, layout.controlOffset + CTRL.clockOffset * 4, 1);
-  const waiter = new InterruptWaiter(control, memory, layout, clock);
+  const waiter = new InterruptWaiter(control, memory, layout, clock, wait);
   let commandLine: Uint8Array | null = null;
   return {
     'pci-read': (slot: number, offset: number) => bus.pciRead(slot >>> 0, offset >>> 0) | 0,
@@ -58,11 +61,19 @@ class InterruptWaiter {
   readonly #control: Int32Array;
   readonly #waitNs: Float64Array;
   readonly #clock: Clock;
+  readonly #wait: WordWait;
 
-  constructor(control: Int32Array, memory: WebAssembly.Memory, layout: MemoryLayout, clock: Clock) {
+  constructor(
+    control: Int32Array,
+    memory: WebAssembly.Memory,
+    layout: MemoryLayout,
+    clock: Clock,
+    wait: WordWait,
+  ) {
     this.#control = control;
     this.#waitNs = new Float64Array(memory.buffer, layout.controlOffset + CTRL.waitNs * 4, 1);
     this.#clock = clock;
+    this.#wait = wait;
   }
 
   /** Pending lines, taken; or 0 after the time, or as soon as the monitor wants the vCPU. */
@@ -74,7 +85,7 @@ class InterruptWaiter {
     if (pending !== 0 || timeoutUs === 0) return pending;
     if (Atomics.load(control, CTRL.command) !== VCPU_COMMAND.none) return 0;
     const startNs = this.#clock.nowNs();
-    Atomics.wait(
+    this.#wait(
       control,
       CTRL.irqSequence,
       sequence,

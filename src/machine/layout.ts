@@ -18,6 +18,8 @@ export const SCRATCH_BYTES = 15 * PAGE_BYTES;
  * always fit: a guest that recurses too far overflows its stack, stopped or not.
  */
 export const ASYNCIFY_BYTES = 16 * WASM_PAGE_BYTES;
+/** First bytes of Asyncify's area: where its stack is, and where it ends. */
+export const ASYNCIFY_HEADER_BYTES = 8;
 /** Stack of a vCPU's worker (resourceLimits.stackSizeMb). */
 export const VCPU_STACK_MB = 1;
 export const MIN_RAM_BYTES = 16 * 1024 * 1024;
@@ -111,5 +113,8 @@ export const VCPU_COMMAND = { none: 0, pause: 1, switch: 2, stop: 3 } as const;
 export const COMMAND_KIND_MASK = 0xff;
 export const COMMAND_NUMBER_SHIFT = 8;
 export const VCPU_BUILD = { plain: 0, logging: 1 } as const;
+/** A throttled guest runs for this long between two sleeps. */
+export const THROTTLE_SLICE_MS = 10;
+export const MAX_THROTTLE_PERCENT = 99;
 /** Words of the control page. */
 export const CONTROL_WORDS = CONTROL_BYTES / 4;

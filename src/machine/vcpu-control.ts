@@ -4,21 +4,22 @@
  *
  *   created --prepared--> paused <--pause / resume--> running --> halted | trapped        any --stop--> stopped
  */
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { LoadedImage } from '../guest/loaded-image.js';
-import type { Clock } from '../hardware/clock.js';
-import { CompiledBuilds } from './compiled-builds.js';
+import type { TimerClock } from '../hardware/clock.js';
+import { type CompileAhead, CompiledBuilds } from './compiled-builds.js';
 import { raiseInterruptLine, wakeVcpu } from './interrupt-lines.js';
 import {
+  ASYNCIFY_HEADER_BYTES,
   COMMAND_NUMBER_SHIFT,
   CTRL,
   layoutFor,
+  MAX_THROTTLE_PERCENT,
   type MemoryLayout,
+  THROTTLE_SLICE_MS,
   VCPU_BUILD,
   VCPU_COMMAND,
 } from './layout.js';
 import { controlWords, holdVcpu, readCommandLine, writeCommandLine } from './memory.js';
-import { ASYNCIFY_HEADER_BYTES, MAX_THROTTLE_PERCENT, THROTTLE_SLICE_MS } from './vcpu.js';
 import type { TrapReport, VcpuEvent } from './vcpu-events.js';
 import { VCPU_STATE_VERSION, type VcpuExit, type VcpuState } from './vcpu-state.js';
 
@@ -53,14 +54,18 @@ export interface VcpuListener {
   onConsole?(line: string): void;
 }
 
+/** What the main thread lends it. */
+export interface VcpuControlHost {
+  readonly timers: TimerClock;
+  readonly compile: CompileAhead;
+}
+
 export type BuildName = keyof typeof VCPU_BUILD;
 
 /** After the guest started to run: by then whatever waited for that has had the processor. */
 const COMPILE_LOGGING_AFTER_MS = 150;
 
 export class VcpuControl {
-  /** To be transferred to the vCPU's worker, as VcpuBoot.port. */
-  readonly workerPort: MessagePort;
   /** Resolves when the plain build is instantiated: from then on a resume takes effect at once. */
   readonly prepared: Promise<void>;
   readonly #image: LoadedImage;
@@ -68,8 +73,7 @@ export class VcpuControl {
   readonly #layout: MemoryLayout;
   readonly #control: Int32Array;
   readonly #clockOffset: Float64Array;
-  readonly #clock: Clock;
-  readonly #port: MessagePort;
+  readonly #clock: TimerClock;
   readonly #listener: VcpuListener;
   readonly #waiters: { done: () => boolean; resolve: () => void }[] = [];
   #phase: VcpuPhase = { kind: 'created' };
@@ -79,25 +83,26 @@ export class VcpuControl {
   /** Orders given so far, and the latest that a pause has answered. */
   #orders = 0;
   #pausedFor = -1;
-  #throttleTimer: NodeJS.Timeout | null = null;
+  #cancelThrottle: (() => void) | null = null;
   readonly #builds: CompiledBuilds;
-  #loggingTimer: NodeJS.Timeout | null = null;
+  #cancelLogging: (() => void) | null = null;
 
   /** The vCPU starts held: it runs at the first resume. */
-  constructor(image: LoadedImage, memory: WebAssembly.Memory, clock: Clock, listener: VcpuListener = {}) {
+  constructor(
+    image: LoadedImage,
+    memory: WebAssembly.Memory,
+    host: VcpuControlHost,
+    listener: VcpuListener = {},
+  ) {
     this.#image = image;
-    this.#builds = new CompiledBuilds(image);
+    this.#builds = new CompiledBuilds(image, host.compile);
     this.#memory = memory;
     this.#layout = layoutFor(image.ramBytes);
     this.#control = controlWords(memory, this.#layout);
     this.#clockOffset = new Float64Array(memory.buffer, this.#layout.controlOffset + CTRL.clockOffset * 4, 1);
-    this.#clock = clock;
+    this.#clock = host.timers;
     this.#listener = listener;
     holdVcpu(memory, this.#layout);
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    this.workerPort = port2;
-    port1.on('message', (event: VcpuEvent) => this.#onEvent(event));
     this.prepared = this.#until(() => this.#ready && this.#phase.kind !== 'created');
   }
 
@@ -124,10 +129,10 @@ export class VcpuControl {
     Atomics.notify(this.#control, CTRL.command);
     this.#phase = { kind: 'running', atNs: this.#clock.nowNs() };
     // ahead of the migration that will want it; one that cannot be compiled is that migration's trouble
-    this.#loggingTimer ??= setTimeout(
-      () => void this.#builds.logging().catch(() => {}),
+    this.#cancelLogging ??= this.#clock.after(
       COMPILE_LOGGING_AFTER_MS,
-    ).unref();
+      () => void this.#builds.logging().catch(() => {}),
+    );
   }
 
   /** Resolves when the guest runs in that build, or will when it is resumed. */
@@ -146,13 +151,18 @@ export class VcpuControl {
   setThrottle(percent: number): void {
     const bounded = Math.min(Math.max(Math.trunc(percent), 0), MAX_THROTTLE_PERCENT);
     Atomics.store(this.#control, CTRL.throttlePercent, bounded);
-    if (this.#throttleTimer !== null) clearInterval(this.#throttleTimer);
-    this.#throttleTimer = null;
-    if (bounded === 0) return;
-    // each tick makes the next poll sleep; one tick per slice of running and sleeping
-    const periodMs = THROTTLE_SLICE_MS / (1 - bounded / 100);
-    this.#throttleTimer = setInterval(() => Atomics.store(this.#control, CTRL.attention, 1), periodMs);
-    this.#throttleTimer.unref();
+    this.#cancelThrottle?.();
+    this.#cancelThrottle = null;
+    // one tick per slice of running and sleeping
+    if (bounded !== 0) this.#throttleEvery(THROTTLE_SLICE_MS / (1 - bounded / 100));
+  }
+
+  /** Each tick makes the guest's next poll sleep. */
+  #throttleEvery(periodMs: number): void {
+    this.#cancelThrottle = this.#clock.after(periodMs, () => {
+      Atomics.store(this.#control, CTRL.attention, 1);
+      this.#throttleEvery(periodMs);
+    });
   }
 
   raiseInterrupt(line: number): void {
@@ -167,11 +177,9 @@ export class VcpuControl {
   /** Ends the worker's run; the guest is gone. Resolves when the worker no longer touches the memory. */
   async stop(): Promise<void> {
     this.#stopTimers();
-    if (!this.#workerEnded) {
-      this.#order(VCPU_COMMAND.stop);
-      await this.#until(() => this.#workerEnded);
-    }
-    this.#port.close();
+    if (this.#workerEnded) return;
+    this.#order(VCPU_COMMAND.stop);
+    await this.#until(() => this.#workerEnded);
   }
 
   /** Gives up on a worker that has died or was terminated: nothing more will come from it. */
@@ -179,7 +187,6 @@ export class VcpuControl {
     this.#stopTimers();
     this.#workerEnded = true;
     this.#setPhase({ kind: 'stopped' });
-    this.#port.close();
   }
 
   /** The stopped vCPU as data. */
@@ -225,7 +232,7 @@ export class VcpuControl {
 
   #stopTimers(): void {
     this.setThrottle(0);
-    if (this.#loggingTimer !== null) clearTimeout(this.#loggingTimer);
+    this.#cancelLogging?.();
   }
 
   #exit(): VcpuExit {
@@ -254,7 +261,8 @@ export class VcpuControl {
     wakeVcpu(this.#control);
   }
 
-  #onEvent(event: VcpuEvent): void {
+  /** To be called with every event of the vCPU's, in order. */
+  receive(event: VcpuEvent): void {
     switch (event.kind) {
       case 'console':
         this.#listener.onConsole?.(event.line);

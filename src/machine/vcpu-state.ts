@@ -3,8 +3,7 @@
  * takes nothing for granted: every field's type, every length, every number's range.
  */
 import type { LoadedImage } from '../guest/loaded-image.js';
-import { ASYNCIFY_BYTES, MAX_COMMAND_LINE_BYTES } from './layout.js';
-import { ASYNCIFY_HEADER_BYTES } from './vcpu.js';
+import { ASYNCIFY_BYTES, ASYNCIFY_HEADER_BYTES, MAX_COMMAND_LINE_BYTES } from './layout.js';
 
 export const VCPU_STATE_VERSION = 1;
 const GLOBAL_BYTES = 8;

@@ -1,11 +1,10 @@
 /**
  * Puts migrations together for a process: a core of its own for the link, the process's clock.
  */
-import { realClock } from '../hardware/clock.js';
+import { realTimers } from '../hardware/clock.js';
 import { PAGE_BYTES } from '../hardware/units.js';
 import { parseAddress } from './channel.js';
 import { DestinationMigration, type DestinationMigrationOptions } from './destination.js';
-import { timerClock } from './ports.js';
 import { ReceiverWorker } from './receiver-worker.js';
 import { SenderWorker } from './sender-worker.js';
 import { SourceMigration, type SourceMigrationOptions } from './source.js';
@@ -29,7 +28,7 @@ export function createSourceMigration(setup: SourceSetup): SourceMigration {
     stream: () => new SenderWorker({ to, memory: vm.memory, ramBytes: vm.ramBytes, map, counters }),
     map: new Uint8Array(map),
     counters: new Float64Array(counters),
-    clock: timerClock(realClock),
+    clock: realTimers,
     parameters,
     oneWay: kind === 'file',
     onPhase,
@@ -58,7 +57,7 @@ export function createDestinationMigration(setup: DestinationSetup): Destination
   return new DestinationMigration({
     host,
     stream,
-    clock: timerClock(realClock),
+    clock: realTimers,
     stepLimitMs,
     onPhase,
     onOffer,

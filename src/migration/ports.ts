@@ -2,15 +2,10 @@
  * What the migration engine needs of the two VMs and of the world: small interfaces, so that a real VirtualMachine (by
  * an adapter), a fake guest in a test, and the simulator can all stand behind them.
  */
-import type { Clock } from '../hardware/clock.js';
 import type { DeviceMigrator } from './device-migrator.js';
 import type { Offer } from './stream/records.js';
 
-/** Time as the engine uses it: readable, and able to call back. A simulator passes virtual time. */
-export interface TimerClock extends Clock {
-  /** Calls once after the delay. Returns what cancels it. */
-  after(delayMs: number, call: () => void): () => void;
-}
+export type { TimerClock } from '../hardware/clock.js';
 
 /** Which pages DMA really wrote. For the verifier: no tracker can reach it. */
 export interface GroundTruth {
@@ -68,15 +63,4 @@ export interface Reservation extends GuestRam {
 export interface DestinationHost {
   /** Checks the offer and keeps a place. Throws MigrationRefusedError with the reason. RAM is all zero. */
   reserve(offer: Offer): Promise<Reservation>;
-}
-
-/** The process's own clock and timers. */
-export function timerClock(clock: Clock): TimerClock {
-  return {
-    nowNs: () => clock.nowNs(),
-    after(delayMs, call) {
-      const timer = setTimeout(call, delayMs);
-      return () => clearTimeout(timer);
-    },
-  };
 }

@@ -3,13 +3,12 @@
  * engine. It is only the loop round LocalDestinationStream.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { realClock } from '../hardware/clock.js';
+import { realTimers } from '../hardware/clock.js';
 import { nameThread } from '../hypervisor/thread-cpu.js';
 import { parseAddress } from './channel.js';
 import { serveCalls } from './core-calls.js';
 import { LocalDestinationStream } from './destination-stream.js';
 import { listenChannel } from './open-channel.js';
-import { timerClock } from './ports.js';
 
 export interface ReceiverCoreData {
   readonly listen: string;
@@ -24,7 +23,7 @@ serveCalls(
   parentPort!,
   new LocalDestinationStream({
     listen: () => listenChannel(address),
-    clock: timerClock(realClock),
+    clock: realTimers,
     oneWay: address.kind === 'file',
     silenceLimitMs: data.silenceLimitMs,
   }),

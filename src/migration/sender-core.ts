@@ -3,13 +3,12 @@
  * nor the main thread is kept from its work. It is only the loop round LocalSourceStream.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { realClock } from '../hardware/clock.js';
+import { realTimers } from '../hardware/clock.js';
 import { nameThread } from '../hypervisor/thread-cpu.js';
 import { findBackedPages } from './backed-pages.js';
 import { parseAddress } from './channel.js';
 import { serveCalls } from './core-calls.js';
 import { openChannel } from './open-channel.js';
-import { timerClock } from './ports.js';
 import { LocalSourceStream } from './source-stream.js';
 
 export interface SenderCoreData {
@@ -32,7 +31,7 @@ serveCalls(
     ramBytes: data.ramBytes,
     map: new Uint8Array(data.map),
     counters: new Float64Array(data.counters),
-    clock: timerClock(realClock),
+    clock: realTimers,
     backed: findBackedPages(data.memory, data.ramBytes),
   }),
   ['connect', 'sendRecord', 'sendState', 'sendRound', 'sendHashes', 'nextFrame', 'setBandwidth', 'close'],

@@ -226,8 +226,7 @@ export class LocalSourceStream implements SourceStream {
         throw new MigrationCancelledError('the stream was closed while pages were on their way');
       if (pool.failure) throw pool.failure;
       if (sender.step() === 0) await this.#waitForSender(sender, pool);
-      else if (turn % STEPS_PER_TURN === STEPS_PER_TURN - 1)
-        await new Promise((resume) => setImmediate(resume));
+      else if (turn % STEPS_PER_TURN === STEPS_PER_TURN - 1) await this.#o.clock.yield();
       this.#count(sender);
     }
     const dataPages = sender.dataPages - before.dataPages;
@@ -283,7 +282,7 @@ export class LocalSourceStream implements SourceStream {
   /** Until a buffer comes back or the bandwidth cap lets the next batch go. */
   #waitForSender(sender: PageSender, pool: BatchPool): Promise<void> {
     const dueNs = sender.nextDueNs();
-    if (dueNs === 0) return pool.idle ? new Promise((resume) => setImmediate(resume)) : this.#progress(pool);
+    if (dueNs === 0) return pool.idle ? this.#o.clock.yield() : this.#progress(pool);
     const delayMs = Math.max((dueNs - this.#o.clock.nowNs()) / 1e6, 0);
     return new Promise((resume) => this.#o.clock.after(Math.min(delayMs, 100), resume));
   }

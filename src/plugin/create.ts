@@ -4,27 +4,28 @@ import { BAR_WORD } from '../hypervisor/bar-map.js';
 import { PASSTHROUGH_OPENER, type PassedThroughVf } from '../hypervisor/passthrough.js';
 import type { DeviceMigrator } from '../migration/device-migrator.js';
 import type { DeviceAccess } from './device-access.js';
-import { type HostLimits, PluginMigrator } from './host.js';
+import { type HostOptions, PluginMigrator } from './host.js';
 import { type LoadedPlugin, resolveOptions } from './loader.js';
 
-export interface DeviceMigratorOptions {
+export interface DeviceMigratorOptions extends Pick<HostOptions, 'limits' | 'startCore'> {
   readonly plugin: LoadedPlugin;
   /** What the user gave, `{ mode: 'scan' }`; completed with the plugin's defaults. */
   readonly options?: Readonly<Record<string, string>>;
   readonly device: PassedThroughVf;
-  readonly limits?: Partial<HostLimits>;
   /** Sentences of the plugin's, as they come. */
   readonly onNote?: (text: string) => void;
 }
 
 /** @throws PluginOptionError */
 export function createDeviceMigrator(options: DeviceMigratorOptions): DeviceMigrator {
-  const { plugin, device, limits, onNote } = options;
+  const { plugin, device, limits, startCore, onNote } = options;
   return new PluginMigrator({
     definition: plugin.definition,
     options: resolveOptions(plugin.definition, options.options ?? {}),
     access: accessTo(device),
+    timers: device.nic.threads.timers,
     ...(limits && { limits }),
+    ...(startCore && { startCore }),
     ...(onNote && { onNote }),
   });
 }

@@ -8,6 +8,7 @@
  *      '-restoreState-> restored                              every state can be stopped)
  */
 
+import { realTimers, type TimerClock } from '../hardware/clock.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import type {
   DeviceMigrator,
@@ -59,6 +60,8 @@ export interface HostOptions {
   readonly limits?: Partial<HostLimits>;
   /** How cores run; a worker thread unless a simulator or a test drives them itself. */
   readonly startCore?: CoreStarter;
+  /** For time limits and for what a plugin waits for; the process's own unless a simulator has others. */
+  readonly timers?: TimerClock;
   readonly onNote?: (text: string) => void;
 }
 
@@ -67,6 +70,7 @@ export class PluginMigrator implements DeviceMigrator {
   readonly #definition: PluginDefinition;
   readonly #options: HostOptions;
   readonly #limits: HostLimits;
+  readonly #timers: TimerClock;
   readonly #dirty: SharedArrayBuffer;
   readonly #map: SharedDirtyMap;
   readonly #context: TrackerContext;
@@ -86,6 +90,8 @@ export class PluginMigrator implements DeviceMigrator {
     this.#definition = definition;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const timers = options.timers ?? realTimers;
+    this.#timers = timers;
     this.identity = { name: definition.name, version: definition.version, options: options.options };
     const ramBytes = access.parts.ram.bytes;
     this.#dirty = new SharedArrayBuffer(dirtyMapBytes(ramBytes));
@@ -110,7 +116,7 @@ export class PluginMigrator implements DeviceMigrator {
       options: options.options,
       dirty: new SharedDirtyMarks(this.#dirty, pages),
       note: (text) => this.#note(text),
-      waitUntil: (what, condition, limitMs = 1_000) => waitUntil(what, condition, limitMs),
+      waitUntil: (what, condition, limitMs = 1_000) => waitUntil(timers, what, condition, limitMs),
     };
   }
 
@@ -260,7 +266,7 @@ export class PluginMigrator implements DeviceMigrator {
   }
 
   #call<T>(what: string, call: () => T | Promise<T>): Promise<T> {
-    return callPlugin(this.identity.name, what, this.#limits.callMs, call);
+    return callPlugin(this.identity.name, what, this.#limits.callMs, this.#timers, call);
   }
 
   #note(text: string): void {
@@ -279,11 +285,16 @@ export class PluginMigrator implements DeviceMigrator {
 }
 
 /** Polls with sleeps that grow from none to 1 ms: most conditions hold after microseconds. */
-async function waitUntil(what: string, condition: () => boolean, limitMs: number): Promise<void> {
-  const endMs = performance.now() + limitMs;
+async function waitUntil(
+  timers: TimerClock,
+  what: string,
+  condition: () => boolean,
+  limitMs: number,
+): Promise<void> {
+  const endNs = timers.nowNs() + limitMs * 1e6;
   for (let polls = 0; !condition(); polls++) {
-    if (performance.now() > endMs) throw new PluginTimeout(`waited ${limitMs} ms in vain for ${what}`);
-    if (polls < 100) await new Promise((resolve) => setImmediate(resolve));
-    else await new Promise((resolve) => setTimeout(resolve, 1));
+    if (timers.nowNs() > endNs) throw new PluginTimeout(`waited ${limitMs} ms in vain for ${what}`);
+    if (polls < 100) await timers.yield();
+    else await new Promise<void>((resolve) => timers.after(1, resolve));
   }
 }

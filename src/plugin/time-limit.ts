@@ -1,17 +1,19 @@
 /** Calls into a plugin: whatever it does, the caller gets an answer or a named error in bounded time. */
+import type { TimerClock } from '../hardware/clock.js';
 import { PluginFailure, PluginTimeout } from './errors.js';
 
 export async function callPlugin<T>(
   plugin: string,
   what: string,
   limitMs: number,
+  timers: TimerClock,
   call: () => T | Promise<T>,
 ): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
+  let cancel: () => void = () => {};
   const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
+    cancel = timers.after(limitMs, () => {
       reject(new PluginTimeout(`plugin ${plugin}: ${what} did not come back within ${limitMs} ms`));
-    }, limitMs);
+    });
   });
   try {
     return await Promise.race([(async () => call())(), limit]);
@@ -20,6 +22,6 @@ export async function callPlugin<T>(
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new PluginFailure(`plugin ${plugin}: ${what} failed: ${why}`, { cause });
   } finally {
-    clearTimeout(timer);
+    cancel();
   }
 }

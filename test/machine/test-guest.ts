@@ -4,13 +4,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { loadComponent } from '../../src/guest/load-image.js';
 import type { LoadedImage } from '../../src/guest/loaded-image.js';
-import { realClock } from '../../src/hardware/clock.js';
+import { realClock, realTimers } from '../../src/hardware/clock.js';
 import { layoutFor, type MemoryLayout, MIN_RAM_BYTES, VCPU_STACK_MB } from '../../src/machine/layout.js';
 import { createMemory, writeBootState } from '../../src/machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../../src/machine/vcpu-control.js';
+import type { VcpuEvent } from '../../src/machine/vcpu-events.js';
 import { componentOf } from '../guest/component.js';
 import { compileAssemblyScript } from '../guest/packet-loops.js';
 
@@ -147,16 +148,22 @@ export async function startVm(commandLine: string | null): Promise<TestVm> {
   const ended = new Promise<VcpuPhase>((resolve) => {
     settle = resolve;
   });
-  const control = new VcpuControl(loaded, memory, realClock, {
+  const host = {
+    timers: realTimers,
+    compile: (wasm: Uint8Array) => WebAssembly.compile(wasm as BufferSource),
+  };
+  const control = new VcpuControl(loaded, memory, host, {
     onPhase: (phase) => {
       if (phase.kind === 'halted' || phase.kind === 'trapped' || phase.kind === 'stopped') settle(phase);
     },
     onConsole: (line) => lines.push(line),
   });
   if (commandLine !== null) writeBootState(memory, loaded, commandLine, realClock.nowNs());
+  const { port1, port2 } = new MessageChannel();
+  port1.on('message', (event: VcpuEvent) => control.receive(event));
   const worker = new Worker(new URL('./vcpu-worker.js', import.meta.url), {
-    workerData: { image: loaded, memory, port: control.workerPort },
-    transferList: [control.workerPort],
+    workerData: { image: loaded, memory, port: port2 },
+    transferList: [port2],
     resourceLimits: { stackSizeMb: VCPU_STACK_MB },
   });
   await control.prepared;
@@ -172,6 +179,7 @@ export async function startVm(commandLine: string | null): Promise<TestVm> {
     async end() {
       await control.stop();
       await worker.terminate();
+      port1.close();
     },
   };
 }

@@ -1,20 +1,19 @@
 /**
  * VMs without a guest: memory that a test dirties by hand or by a timer, with both dirty logs, a truth and a call log.
  */
-import { realClock } from '../../src/hardware/clock.js';
+import { realTimers } from '../../src/hardware/clock.js';
 import { PAGE_BYTES } from '../../src/hardware/units.js';
 import type { DeviceMigrator, HarvestReport, TrackerReport } from '../../src/migration/device-migrator.js';
-import {
-  type DestinationHost,
-  type DestinationVm,
-  type GroundTruth,
-  type Reservation,
-  type SourceVm,
-  timerClock,
+import type {
+  DestinationHost,
+  DestinationVm,
+  GroundTruth,
+  Reservation,
+  SourceVm,
 } from '../../src/migration/ports.js';
 import type { Offer } from '../../src/migration/stream/records.js';
 
-export const clock = timerClock(realClock);
+export const clock = realTimers;
 
 export const sharedMemory = (ramBytes: number): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: ramBytes / 65536, maximum: ramBytes / 65536, shared: true });

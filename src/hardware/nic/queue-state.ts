@@ -135,7 +135,7 @@ export function awaitQueue(shared: NicShared, direction: Direction, queue: numbe
   for (let i = 0; i < SETTLE_TRIES && isUnsettled(words, wordsOf(direction), queue); i++) {
     const state = Atomics.load(words, QUEUE_REQUESTS);
     if (state === NOTHING) return;
-    Atomics.wait(words, QUEUE_REQUESTS, state, SETTLE_WAIT_MS);
+    shared.wait(words, QUEUE_REQUESTS, state, SETTLE_WAIT_MS);
   }
 }
 

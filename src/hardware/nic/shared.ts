@@ -8,6 +8,8 @@
  * Everything is 32-bit words, so that any thread can use Atomics on it; nothing here is the guest's memory.
  */
 
+import { blockThread, type WordWait } from '../clock.js';
+
 export const PF_BAR0_BYTES = 0x20000;
 /** 64-pool mode: pools 0..62 can be VFs, pool 63 is the PF's own. */
 export const POOL_COUNT = 64;
@@ -102,9 +104,12 @@ export class NicShared {
   readonly words: Int32Array;
   /** The same memory as doubles, for the moments in REGION.moderation (all 8-byte aligned). */
   readonly doubles: Float64Array;
+  /** How this thread waits for the engine's. */
+  readonly wait: WordWait;
 
-  constructor(handle: NicHandle) {
+  constructor(handle: NicHandle, wait: WordWait = blockThread) {
     this.handle = handle;
+    this.wait = wait;
     this.words = new Int32Array(handle.sab);
     this.doubles = new Float64Array(handle.sab);
   }

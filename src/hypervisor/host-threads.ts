@@ -1,0 +1,106 @@
+/**
+ * The threads of a host besides its main one, and what the main thread waits on: time, chance, words that others change.
+ * Workers and the process's own by default; a simulator runs the same cores in one thread and virtual time.
+ *
+ *   Nic             --startEngine--> EngineThread    NicCommand ->    <- NicReply
+ *   VirtualMachine  --startVcpu----> VcpuThread      control page ->  <- VcpuEvent
+ */
+import { randomBytes } from 'node:crypto';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { LoadedImage } from '../guest/loaded-image.js';
+import { blockThread, type Random, realTimers, type TimerClock, type WordWait } from '../hardware/clock.js';
+import { compileAtFullSpeed } from '../machine/full-speed.js';
+import { VCPU_STACK_MB } from '../machine/layout.js';
+import type { VcpuEvent } from '../machine/vcpu-events.js';
+import type { SlotHandle } from './guest-bus-view.js';
+import type { NicCommand, NicReply, NicWorkerData } from './nic-messages.js';
+import type { VcpuThreadMessage, VcpuWorkerData } from './vcpu-core.js';
+
+export interface HostThreads {
+  readonly timers: TimerClock;
+  /** For made-up MAC addresses. */
+  readonly random: Random;
+  /** How the main thread waits where it cannot await: for a guest's access to end, for the engine's turn. */
+  readonly wait: WordWait;
+  startEngine(data: NicWorkerData, events: EngineEvents): EngineThread;
+  startVcpu(boot: VcpuThreadBoot, events: VcpuThreadEvents): VcpuThread;
+  /** Resolves when words[index] is no longer `seen`, or earlier. */
+  whenChanged(words: Int32Array, index: number, seen: number): Promise<void>;
+  /** Compiles ahead, so that a vCPU need not. */
+  compile(wasm: Uint8Array): Promise<unknown>;
+}
+
+export interface EngineEvents {
+  onReply(reply: NicReply): void;
+  onError(cause: Error): void;
+  onExit(): void;
+}
+
+/** A NIC's engine in a thread of its own; the command `stop` ends it. */
+export interface EngineThread {
+  post(command: NicCommand): void;
+}
+
+export interface VcpuThreadBoot {
+  readonly name: string;
+  readonly image: LoadedImage;
+  readonly memory: WebAssembly.Memory;
+  readonly slots: readonly SlotHandle[];
+}
+
+export interface VcpuThreadEvents {
+  onEvent(event: VcpuEvent): void;
+  /** Where the kernel keeps the thread's CPU account; null where it keeps none. */
+  onThread(path: string | null): void;
+  onError(cause: Error): void;
+  onExit(): void;
+}
+
+export interface VcpuThread {
+  /** Ends it whatever it does. */
+  terminate(): Promise<void>;
+}
+
+function startEngine(data: NicWorkerData, events: EngineEvents): EngineThread {
+  const worker = new Worker(new URL('./nic-core.js', import.meta.url), { workerData: data, name: 'nic' });
+  worker.on('message', (reply: NicReply) => events.onReply(reply));
+  worker.on('error', (cause) => events.onError(cause));
+  worker.once('exit', () => events.onExit());
+  return { post: (command) => worker.postMessage(command) };
+}
+
+function startVcpu({ name, ...boot }: VcpuThreadBoot, events: VcpuThreadEvents): VcpuThread {
+  const { port1, port2 } = new MessageChannel();
+  port1.on('message', (event: VcpuEvent) => events.onEvent(event));
+  const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
+    workerData: { ...boot, port: port2 } satisfies VcpuWorkerData,
+    transferList: [port2],
+    name: `vcpu ${name}`,
+    resourceLimits: { stackSizeMb: VCPU_STACK_MB },
+  });
+  worker.on('message', (message: VcpuThreadMessage) => events.onThread(message.threadPath));
+  worker.once('error', (cause) => events.onError(cause));
+  worker.once('exit', () => events.onExit());
+  return {
+    async terminate() {
+      await worker.terminate();
+      port1.close();
+    },
+  };
+}
+
+export const realThreads: HostThreads = {
+  timers: realTimers,
+  random: { nextU32: () => randomBytes(4).readUInt32LE() },
+  wait: blockThread,
+  startEngine,
+  startVcpu,
+  async whenChanged(words, index, seen) {
+    const wait = Atomics.waitAsync(words, index, seen);
+    if (wait.async) await wait.value;
+  },
+  compile(wasm) {
+    compileAtFullSpeed();
+    return WebAssembly.compile(wasm as BufferSource);
+  },
+};
