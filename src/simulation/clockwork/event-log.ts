@@ -3,7 +3,7 @@
  * held against each other on any machine; the events themselves are kept only on request.
  *
  * Actors are named `host/thread` (`source/engine`, `destination/main`) or by one word (`link`). The words that a trace
- * understands are in ../trace/words.ts.
+ * shows in ways of their own are in ../trace/words.ts.
  */
 import { hashText } from './choices.js';
 
