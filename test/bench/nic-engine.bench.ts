@@ -2,8 +2,9 @@
  * What a packet costs the card's thread: the engine alone, with a wire that hands frames from one prepared buffer and a
  * driver that refills in the same thread. The driver's and the wire's own time are in the figures.
  */
+
+import { BytesCache, bytesOf, copyBytes } from '../../src/hardware/bytes.js';
 import { createDomainHandle, IommuDomain } from '../../src/hardware/iommu/domain.js';
-import { BytesCache, bytesOf, copyBytes } from '../../src/hardware/nic/bytes.js';
 import { NicEngine } from '../../src/hardware/nic/engine.js';
 import {
   DCTL_ENABLE,

@@ -1,19 +1,22 @@
 /**
- * One function's IOMMU domain: every address that a device puts on the bus passes translate(), every byte that it wrote
- * passes markWritten().
+ * One function's IOMMU domain: every address that a device puts on the bus passes translate(), every byte that it writes
+ * one of the write methods.
  *
  *   device:  translate(iova, bytes, write) -> offset in memory, or FAULT (counted, nothing touched)
- *            write the bytes
- *            markWritten(offset, bytes)     ground truth, and dirty bits when they are on
+ *            write*(offset, ...)            the bytes, then markWritten(): ground truth, and dirty bits when they are on
+ *            beforeRead(offset, bytes)      then it looks at the memory itself
  *
- * The order matters: a page marked before its bytes are there could be harvested and copied too early.
+ * The order matters: a page marked before its bytes are there could be harvested and copied too early. Here a write
+ * lands at once; one that is posted and lands later is a subclass's affair, and a read must not overtake it.
  */
+import { type Bytes, copyBytes } from '../bytes.js';
 import { PAGE_BYTES, PAGE_SHIFT } from '../units.js';
 import { DOMAIN_CONTROL_BYTES, DOMAIN_WORD, type DomainHandle, type IovaRange } from './handle.js';
 
 /** What translate() returns for an address that the domain does not map. */
 export const FAULT = -1;
 export const MAX_RANGES = 8;
+const DESCRIPTOR_BYTES = 16;
 
 /** IOVAs are plain doubles here: a high word beyond this is not representable, and no domain maps it. */
 const MAX_IOVA_HIGH = 0x1f_ffff;
@@ -80,6 +83,9 @@ export class IommuDomain {
   readonly #firstBytes: number;
   readonly #firstOffset: number;
   readonly #firstWritable: boolean;
+  // two words become one 8-byte store by way of a double, see #storePair()
+  readonly #pairWords = new Int32Array(2);
+  readonly #pairDouble = new Float64Array(this.#pairWords.buffer);
 
   constructor(handle: DomainHandle) {
     this.handle = handle;
@@ -110,6 +116,50 @@ export class IommuDomain {
       }
     }
     return this.#translateSlow(iovaLow >>> 0, iovaHigh >>> 0, bytes, write);
+  }
+
+  /** To be called before the device reads memory: what it wrote there before must have landed. */
+  beforeRead(_offset: number, _bytes: number): void {}
+
+  /** @param length at most 64 KiB. */
+  write(offset: number, from: Bytes, fromOffset: number, length: number): void {
+    copyBytes(from, fromOffset, this, offset, length);
+    this.markWritten(offset, length);
+  }
+
+  /** A whole descriptor; its last two words, where drivers look for the done bit, in one store after the others. */
+  writeDescriptor(offset: number, word0: number, word1: number, word2: number, word3: number): void {
+    this.i32[offset >> 2] = word0;
+    this.i32[(offset >> 2) + 1] = word1;
+    this.#storePair(offset + 8, word2, word3);
+    this.markWritten(offset, DESCRIPTOR_BYTES);
+  }
+
+  /** A descriptor's last two words; the first two stay. */
+  writeDescriptorEnd(offset: number, word2: number, word3: number): void {
+    this.#storePair(offset + 8, word2, word3);
+    this.markWritten(offset, DESCRIPTOR_BYTES);
+  }
+
+  /** A word at any address. */
+  writeWord(offset: number, value: number): void {
+    this.view.setInt32(offset, value, true);
+    this.markWritten(offset, 4);
+  }
+
+  /**
+   * In one 8-byte store, so that neither a driver that polls the done bit (first word) nor one that polls the length
+   * (second) sees half of it. A double is the only 8-byte store that costs nothing here; patterns that are a NaN, which
+   * might not survive, go through a slower one.
+   */
+  #storePair(offset: number, first: number, second: number): void {
+    if ((second & 0x7ff0_0000) !== 0x7ff0_0000) {
+      this.#pairWords[0] = first;
+      this.#pairWords[1] = second;
+      this.f64[offset >> 3] = this.#pairDouble[0]!;
+    } else {
+      this.view.setBigUint64(offset, (BigInt(second >>> 0) << 32n) | BigInt(first >>> 0), true);
+    }
   }
 
   /** Call after the bytes were written. */

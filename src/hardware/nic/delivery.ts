@@ -6,8 +6,9 @@
  * A frame is taken by all its receivers or by none: where one of them has no descriptor and no drop enable, the frame
  * stays with its sender, and nothing has been written yet.
  */
+
+import { type Bytes, bytesOf, copyBytes } from '../bytes.js';
 import { MAX_FRAME_BYTES } from '../wire/wire.js';
-import { type Bytes, bytesOf, copyBytes } from './bytes.js';
 import { RX_STATUS } from './descriptors.js';
 import type { L2Switch } from './l2-switch.js';
 import { verifyChecksums } from './offload.js';

@@ -4,8 +4,9 @@
  *   stage: | headroom | frame ........ |     frames are built in the engine's own memory: a guest that changes its
  *                                            buffer later can no longer get past the checks
  */
+
+import { type Bytes, bytesOf } from '../bytes.js';
 import type { Wire } from '../wire/wire.js';
-import { type Bytes, bytesOf } from './bytes.js';
 import { type Delivery, MIN_FRAME_BYTES } from './delivery.js';
 import { RX_STATUS } from './descriptors.js';
 import type { L2Switch } from './l2-switch.js';

@@ -9,12 +9,13 @@
  * Everything it knows across steps is in the shared memory or read again from registers when a queue is enabled. A
  * worker, a test or a simulator calls step(); it never blocks and its work is bounded by the budgets.
  */
+
+import { BytesCache } from '../bytes.js';
 import type { Clock, Random } from '../clock.js';
 import { IommuDomain } from '../iommu/domain.js';
 import type { DomainHandle } from '../iommu/handle.js';
 import type { MsiSink } from '../pci/msi.js';
 import type { FrameSink, Wire } from '../wire/wire.js';
-import { BytesCache } from './bytes.js';
 import { Delivery } from './delivery.js';
 import { Egress } from './egress.js';
 import { fireModerated, raiseRx, raiseTx } from './interrupts.js';
@@ -38,6 +39,8 @@ export interface NicEngineOptions {
   readonly wire: Wire;
   readonly msi: MsiSink;
   readonly clock: Clock;
+  /** How the engine sees a function's memory; an IommuDomain, whose writes land at once, by default. */
+  readonly openDomain?: (handle: DomainHandle) => IommuDomain;
   /** Accepted for symmetry with other step functions; the engine itself leaves nothing to chance. */
   readonly random?: Random;
 }
@@ -48,6 +51,7 @@ export class NicEngine {
   readonly #wire: Wire;
   readonly #msi: MsiSink;
   readonly #clock: Clock;
+  readonly #openDomain: (handle: DomainHandle) => IommuDomain;
   readonly #domains: (IommuDomain | null)[] = new Array<IommuDomain | null>(POOL_COUNT).fill(null);
   readonly #stats: NicStats;
   readonly #switch: L2Switch;
@@ -66,6 +70,7 @@ export class NicEngine {
     this.#wire = options.wire;
     this.#msi = options.msi;
     this.#clock = options.clock;
+    this.#openDomain = options.openDomain ?? ((handle) => new IommuDomain(handle));
     this.#stats = new NicStats(shared);
     this.#switch = new L2Switch(shared);
     this.#rss = new Rss(shared);
@@ -79,7 +84,7 @@ export class NicEngine {
 
   /** Gives a pool's function its view of memory. Queues that are enabled already begin to work. */
   attach(pool: number, domain: DomainHandle): void {
-    this.#domains[pool] = new IommuDomain(domain);
+    this.#domains[pool] = this.#openDomain(domain);
     this.#reconfigure(pool);
   }
 

@@ -4,7 +4,7 @@
  * A ones' complement sum does not care for byte order (swapping all input bytes swaps the result's), so the sum runs over
  * little-endian 32-bit words, two 16-bit halves at a time, and is swapped once at the end.
  */
-import type { Bytes } from './bytes.js';
+import type { Bytes } from '../bytes.js';
 import {
   CONTEXT_IPV4,
   contextIpLength,

@@ -2,7 +2,7 @@
  * The receive half of the DMA engine: from a frame and a queue to bytes in guest memory.
  *
  *   admit()  are there enough descriptors for the whole frame?   take | hold (the sender keeps it) | drop
- *   place()  for each descriptor: payload -> truth -> dwords 0-1 -> dwords 2-3 in one store -> truth
+ *   place()  for each descriptor: payload -> truth -> dwords 0-1 -> dwords 2-3 in one store -> truth   (IommuDomain)
  *            then counters, then RDH, then (at the end of the engine's step) the interrupt
  *
  * So a head that moved past a slot means that the slot's DMA is complete, and it stays at a packet's first descriptor
@@ -11,8 +11,8 @@
  * A queue's geometry is read once, when it is enabled. Whatever the guest does to its ring meanwhile, every address
  * passes the IOMMU at the time of the write.
  */
+import type { Bytes } from '../bytes.js';
 import { FAULT, type IommuDomain } from '../iommu/domain.js';
-import { type Bytes, copyBytes } from './bytes.js';
 import {
   DESCRIPTOR_BYTES,
   DESCTYPE,
@@ -55,9 +55,6 @@ export class RxPath {
   readonly #headerBytes = new Int32Array(QUEUE_COUNT);
   readonly #descriptorType = new Uint8Array(QUEUE_COUNT);
   readonly #dropEnabled = new Uint8Array(QUEUE_COUNT);
-  // two words become one 8-byte store by way of a double, see publish()
-  readonly #pairWords = new Int32Array(2);
-  readonly #pairDouble = new Float64Array(this.#pairWords.buffer);
 
   constructor(shared: NicShared, domains: readonly (IommuDomain | null)[], stats: NicStats) {
     this.#words = shared.words;
@@ -122,11 +119,10 @@ export class RxPath {
       const ring = domain.i32;
       head = queues.head[queue]!;
       const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
+      domain.beforeRead(at, DESCRIPTOR_BYTES);
       this.#writePayload(domain, ring[at >> 2]!, ring[(at >> 2) + 1]!, from, offset, length);
-      ring[at >> 2] = meta.info;
-      ring[(at >> 2) + 1] = meta.hash;
       const status = meta.status | RX_STATUS.done | RX_STATUS.endOfPacket;
-      this.#publish(domain, at, status, length | (meta.vlanTag << 16));
+      domain.writeDescriptor(at, meta.info, meta.hash, status, length | (meta.vlanTag << 16));
       head = head + 1 === queues.count[queue] ? 0 : head + 1;
     } else if (type === DESCTYPE.legacy) {
       head = this.#placeLegacy(queue, domain, from, offset, length, meta);
@@ -156,8 +152,7 @@ export class RxPath {
   ): void {
     const target = domain.translate(addressLow, addressHigh, length, true);
     if (target === FAULT) return;
-    copyBytes(from, offset, domain, target, length);
-    domain.markWritten(target, length);
+    domain.write(target, from, offset, length);
   }
 
   /** One-buffer chains and header split. */
@@ -180,6 +175,7 @@ export class RxPath {
     const split = this.#splitBytes(queue, packet, length);
     if (split > 0) {
       const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >> 2;
+      domain.beforeRead(at << 2, DESCRIPTOR_BYTES);
       // bit 0 of the header address is the done bit's place
       this.#writePayload(domain, domain.i32[at + 2]! & ~1, domain.i32[at + 3]!, from, offset, split);
       info |= (split << HEADER_LENGTH_SHIFT) | SPLIT_HEADER;
@@ -193,6 +189,7 @@ export class RxPath {
       const chunk = Math.min(length - done, bufferBytes);
       const last = done + chunk === length;
       if (chunk > 0) {
+        domain.beforeRead(at, DESCRIPTOR_BYTES);
         this.#writePayload(
           domain,
           domain.i32[at >> 2]!,
@@ -203,17 +200,12 @@ export class RxPath {
         );
       }
       // the header fields belong to the descriptor that holds the header, everything else to the last one
-      domain.i32[at >> 2] = first ? info : last ? meta.info : 0;
-      domain.i32[(at >> 2) + 1] = last ? meta.hash : 0;
+      const word0 = first ? info : last ? meta.info : 0;
       if (last) {
-        this.#publish(
-          domain,
-          at,
-          status | RX_STATUS.done | RX_STATUS.endOfPacket,
-          chunk | (meta.vlanTag << 16),
-        );
+        const ended = status | RX_STATUS.done | RX_STATUS.endOfPacket;
+        domain.writeDescriptor(at, word0, meta.hash, ended, chunk | (meta.vlanTag << 16));
       } else {
-        this.#publish(domain, at, RX_STATUS.done, chunk);
+        domain.writeDescriptor(at, word0, 0, RX_STATUS.done, chunk);
       }
       done += chunk;
       first = false;
@@ -249,6 +241,7 @@ export class RxPath {
     for (let done = 0; done < length; ) {
       const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
       const chunk = Math.min(length - done, bufferBytes);
+      domain.beforeRead(at, DESCRIPTOR_BYTES);
       this.#writePayload(
         domain,
         domain.i32[at >> 2]!,
@@ -262,26 +255,10 @@ export class RxPath {
       // the advanced format's low status bits and checksum errors, moved to one byte each
       const status = last ? (meta.status & 0x78) | RX_STATUS.done | RX_STATUS.endOfPacket : RX_STATUS.done;
       const errors = last ? (meta.status >>> 24) & 0xc0 : 0;
-      this.#publish(domain, at, chunk, status | (errors << 8) | (last ? meta.vlanTag << 16 : 0));
+      domain.writeDescriptorEnd(at, chunk, status | (errors << 8) | (last ? meta.vlanTag << 16 : 0));
       head = head + 1 === count ? 0 : head + 1;
     }
     return head;
-  }
-
-  /**
-   * Dwords 2 and 3 in one 8-byte store, so that neither a driver that polls the done bit (dword 2) nor one that polls
-   * the length (dword 3) sees half of it. A double is the only 8-byte store that costs nothing here; patterns that are
-   * a NaN, which might not survive, go through a slower one.
-   */
-  #publish(domain: IommuDomain, at: number, dword2: number, dword3: number): void {
-    if ((dword3 & 0x7ff0_0000) !== 0x7ff0_0000) {
-      this.#pairWords[0] = dword2;
-      this.#pairWords[1] = dword3;
-      domain.f64[(at + 8) >> 3] = this.#pairDouble[0]!;
-    } else {
-      domain.view.setBigUint64(at + 8, (BigInt(dword3 >>> 0) << 32n) | BigInt(dword2 >>> 0), true);
-    }
-    domain.markWritten(at, DESCRIPTOR_BYTES);
   }
 }
 

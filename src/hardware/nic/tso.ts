@@ -10,8 +10,8 @@
  * number, flags (FIN and PSH only in the last, CWR only in the first) and checksum.
  */
 
+import { type Bytes, bytesOf, copyBytes } from '../bytes.js';
 import { MAX_FRAME_BYTES } from '../wire/wire.js';
-import { type Bytes, bytesOf, copyBytes } from './bytes.js';
 import {
   CONTEXT_IPV4,
   contextIpLength,

@@ -8,9 +8,10 @@
  * A chain whose EOP is not there yet is left alone and gathered anew next time, so that nothing of it has to be kept.
  * The head stays at a packet's first data descriptor until the packet is done.
  */
+
+import { copyBytes } from '../bytes.js';
 import { FAULT, type IommuDomain } from '../iommu/domain.js';
 import { MAX_FRAME_BYTES } from '../wire/wire.js';
-import { copyBytes } from './bytes.js';
 import {
   contextVlanTag,
   DESCRIPTOR_BYTES,
@@ -141,6 +142,7 @@ export class TxPath {
     const queues = this.queues;
     const head = queues.head[queue]!;
     const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >> 2;
+    domain.beforeRead(at << 2, DESCRIPTOR_BYTES);
     const command = domain.i32[at + 2]!;
     this.#frames = 1;
     // legacy descriptors are not made: no driver of this card uses them
@@ -176,6 +178,7 @@ export class TxPath {
     this.#malformed = false;
     for (let i = 0; i < MAX_PACKET_DESCRIPTORS && head !== tail; i++) {
       const at = base + head * DESCRIPTOR_WORDS;
+      domain.beforeRead(at << 2, DESCRIPTOR_BYTES);
       const command = ring[at + 2]!;
       if ((command & TX_COMMAND.advanced) === 0 || txType(command) !== TX_TYPE.data) return OUTCOME.stop;
       const bytes = command & TX_LENGTH_MASK;
@@ -185,6 +188,7 @@ export class TxPath {
         const source = domain.translate(ring[at]!, ring[at + 1]!, bytes, false);
         // a read that the IOMMU refuses hangs the queue until the driver resets it
         if (source === FAULT) return OUTCOME.stop;
+        domain.beforeRead(source, bytes);
         copyBytes(domain, source, this.#egress.stage, HEADROOM_BYTES + length, bytes);
         length += bytes;
       }
@@ -259,22 +263,15 @@ export class TxPath {
 
   /** Bytes 0-11 are reserved after completion: what the driver wrote there is gone. */
   #writeBack(domain: IommuDomain): void {
-    const ring = domain.i32;
     for (let i = 0; i < this.#reports; i++) {
-      const at = this.#reportAt[i]!;
-      ring[at] = 0;
-      ring[at + 1] = 0;
-      ring[at + 2] = 0;
-      ring[at + 3] = TX_OPTION.done;
-      domain.markWritten(at << 2, DESCRIPTOR_BYTES);
+      domain.writeDescriptor(this.#reportAt[i]! << 2, 0, 0, 0, TX_OPTION.done);
     }
   }
 
   #writeHead(domain: IommuDomain, addressLow: number, addressHigh: number): void {
     const target = domain.translate(addressLow, addressHigh, 4, true);
     if (target === FAULT) return;
-    domain.view.setInt32(target, this.#nextHead, true);
-    domain.markWritten(target, 4);
+    domain.writeWord(target, this.#nextHead);
   }
 
   #moveHead(queue: number, head: number): void {

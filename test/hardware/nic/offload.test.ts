@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytesOf } from '../../../src/hardware/nic/bytes.js';
+import { bytesOf } from '../../../src/hardware/bytes.js';
 import { sctpChecksum, sumOf } from '../../../src/hardware/nic/offload.js';
 import { Card, frameOf, macOf, PEER_MAC, Pool, RxRing, TXD_EOP_RS, TxRing } from './engine-harness.js';
 import {
