@@ -4,6 +4,7 @@
  */
 import type { TimerClock } from '../../hardware/clock.js';
 import type { Choices } from './choices.js';
+import { PhysicalCores } from './physical-cores.js';
 import type { Scheduler } from './scheduler.js';
 import type { VirtualCore } from './virtual-core.js';
 
@@ -17,12 +18,19 @@ const TURN_NS = 4_000;
 const MESSAGE_MIN_NS = 1_000;
 const MESSAGE_MAX_NS = 20_000;
 
+export interface HostTimeOptions {
+  /** How many of its cores can run at the same time; the main thread has one of its own. Default: all. */
+  readonly physicalCores?: number;
+}
+
 export class HostTime implements TimerClock {
   readonly name: string;
   /** Its main thread, as the event log has it. */
   readonly actor: string;
   /** Its devices. */
   readonly hardwareActor: string;
+  /** Null: each core of the host has a physical one. */
+  readonly physicalCores: PhysicalCores | null;
   readonly cores: VirtualCore[] = [];
   readonly #scheduler: Scheduler;
   readonly #choices: Choices;
@@ -30,10 +38,12 @@ export class HostTime implements TimerClock {
   #isCrashed = false;
   #lastMessageNs = 0;
 
-  constructor(name: string, scheduler: Scheduler, choices: Choices) {
+  constructor(name: string, scheduler: Scheduler, choices: Choices, options: HostTimeOptions) {
     this.name = name;
     this.actor = `${name}/main`;
     this.hardwareActor = `${name}/hardware`;
+    const count = options.physicalCores;
+    this.physicalCores = count === undefined ? null : new PhysicalCores(count);
     this.#scheduler = scheduler;
     this.#choices = choices;
   }

@@ -15,7 +15,7 @@ import { RunIsOver, SchedulerMisuse } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { EventQueue, type TakenEvent } from './event-queue.js';
 import { Externals, macrotask } from './externals.js';
-import { HostTime } from './host-time.js';
+import { HostTime, type HostTimeOptions } from './host-time.js';
 import { type CoreSpec, type StepEnd, VirtualCore } from './virtual-core.js';
 import { WatchedWords } from './watched-words.js';
 
@@ -60,6 +60,7 @@ export class Scheduler {
   #nowNs = 0;
   #happened = 0;
   #promisesMoved = false;
+  #coreStartNs = Infinity;
   #untilPoint: number;
   /** The first error of an event, a core or a check. */
   #failure: { readonly error: unknown } | null = null;
@@ -89,8 +90,8 @@ export class Scheduler {
     return this.#stack.at(-1) ?? null;
   }
 
-  host(name: string): HostTime {
-    return new HostTime(name, this, this.#choices.fork(`host ${name}`));
+  host(name: string, options: HostTimeOptions = {}): HostTime {
+    return new HostTime(name, this, this.#choices.fork(`host ${name}`), options);
   }
 
   /** The core sleeps until it is woken. */
@@ -163,14 +164,13 @@ export class Scheduler {
    */
   pumpUntil(_core: VirtualCore | null, done: () => boolean, limitNs: number): boolean {
     const endNs = this.#nowNs + Math.max(1, Math.round(limitNs));
-    while (!done()) {
-      if (this.#isOver) throw new RunIsOver(this.#limit ?? 'an error');
-      if (this.#stack.length < MAX_DEPTH && this.#nested(endNs)) continue;
-      this.#nowNs = Math.max(this.#nowNs, endNs);
-      this.#countOne();
-      return done();
+    const waiting = this.current;
+    if (waiting !== null) waiting.isWaiting = true;
+    try {
+      return this.#pump(done, endNs);
+    } finally {
+      if (waiting !== null) waiting.isWaiting = false;
     }
-    return true;
   }
 
   /** Runs until `done`, idleness or a limit. Rejects with the first error of an event, a core or a check. */
@@ -206,7 +206,8 @@ export class Scheduler {
   async #wakesUp(): Promise<boolean> {
     await macrotask();
     this.#watched.look();
-    return this.#nextNs() < Infinity || !this.#externals.areSettled;
+    if (!this.#externals.areSettled || this.#nextCore(Infinity) !== null) return true;
+    return Math.min(this.#events.dueNs, this.#hardware.dueNs) < Infinity;
   }
 
   /** Goes on until `done`, the end, or external work; each event's microtasks drain before the next. */
@@ -240,61 +241,75 @@ export class Scheduler {
       if (this.#failure !== null) throw this.#failure.error;
       if (this.#limit !== null) return { kind: 'limit', which: this.#limit };
       if (done()) return { kind: 'done' };
-      const nextNs = this.#nextNs();
-      if (nextNs === Infinity) return this.#externals.areSettled ? { kind: 'idle' } : null;
-      if (nextNs > this.#maxNs) {
-        this.#limit = 'maxVirtualMs';
-        continue;
-      }
-      this.#next(nextNs);
+      if (!this.#next()) return this.#externals.areSettled ? { kind: 'idle' } : null;
     }
   }
 
-  #nextNs(): number {
-    return Math.min(this.#events.dueNs, this.#hardware.dueNs, this.#nextCore(Infinity)?.readyNs ?? Infinity);
+  #pump(done: () => boolean, endNs: number): boolean {
+    while (!done()) {
+      if (this.#isOver) throw new RunIsOver(this.#limit ?? 'an error');
+      if (this.#stack.length < MAX_DEPTH && this.#nested(endNs)) continue;
+      if (this.#isOver) continue;
+      if (endNs > this.#nowNs) this.#nowNs = endNs;
+      this.#countOne();
+      return done();
+    }
+    return true;
   }
 
-  #next(dueNs: number): void {
+  /** Whatever is due first. False: nothing is left. */
+  #next(): boolean {
+    const eventNs = this.#events.dueNs;
+    const hardwareNs = this.#hardware.dueNs;
+    const othersNs = Math.min(eventNs, hardwareNs);
+    const core = this.#nextCore(othersNs);
+    const dueNs = core === null ? othersNs : this.#coreStartNs;
+    if (dueNs === Infinity) return false;
+    if (dueNs > this.#maxNs) {
+      this.#limit = 'maxVirtualMs';
+      return true;
+    }
     if (dueNs > this.#nowNs) this.#nowNs = dueNs;
     this.#countOne();
-    const core = this.#nextCore(dueNs);
-    const event = this.#events.dueNs <= dueNs;
-    const hardware = this.#hardware.dueNs <= dueNs;
-    if (core !== null && (!(event || hardware) || core.tie < 0x8000_0000)) this.#step(core);
-    else if (hardware && (!event || (core?.tie ?? 0) % 2 === 0)) this.#happen(this.#hardware, 'hardware');
-    else {
+    if (core !== null && (dueNs < othersNs || core.tie < FIRST_AMONG_EQUALS)) this.#step(core);
+    else if (hardwareNs < eventNs || (hardwareNs === eventNs && (this.#happened & 1) === 0)) {
+      this.#happen(this.#hardware, 'hardware');
+    } else {
       this.#promisesMoved = true;
       this.#happen(this.#events, 'main');
     }
+    return true;
   }
 
   /** A step or a hardware event in the middle of a step. False: nothing is due by then. */
   #nested(untilNs: number): boolean {
-    const core = this.#nextCore(untilNs);
     const hardwareNs = this.#hardware.dueNs;
+    const core = this.#nextCore(Math.min(untilNs, hardwareNs));
     if (core === null && hardwareNs > untilNs) return false;
     this.#countOne();
-    if (core !== null && core.readyNs <= hardwareNs) {
-      this.#nowNs = Math.max(this.#nowNs, core.readyNs);
-      this.#step(core);
-    } else {
-      this.#nowNs = Math.max(this.#nowNs, hardwareNs);
-      this.#happen(this.#hardware, 'hardware');
-    }
+    const dueNs = core === null ? hardwareNs : this.#coreStartNs;
+    if (dueNs > this.#nowNs) this.#nowNs = dueNs;
+    if (core !== null) this.#step(core);
+    else this.#happen(this.#hardware, 'hardware');
     return !this.#isOver;
   }
 
-  /** The core that is ready first, by then, and may step here. */
+  /** The core that can start first, by then, and may step here; leaves when in coreStartNs. */
   #nextCore(untilNs: number): VirtualCore | null {
     let next: VirtualCore | null = null;
     let nextNs = untilNs;
-    for (const core of this.#cores) {
+    const cores = this.#cores;
+    for (let i = 0; i < cores.length; i++) {
+      const core = cores[i]!;
       if (core.readyNs > nextNs || core.readyNs === Infinity) continue;
-      if (next !== null && core.readyNs === nextNs && core.tie >= next.tie) continue;
+      const startNs = core.startNs;
+      if (startNs > nextNs || startNs === Infinity) continue;
+      if (next !== null && startNs === nextNs && core.tie >= next.tie) continue;
       if (this.#stack.length > 0 && !this.#mayNest(core)) continue;
       next = core;
-      nextNs = core.readyNs;
+      nextNs = startNs;
     }
+    this.#coreStartNs = nextNs;
     return next;
   }
 
@@ -352,4 +367,6 @@ export class Scheduler {
   }
 }
 
+/** A core with a lower tie goes before events of the same time. */
+const FIRST_AMONG_EQUALS = 0x8000_0000;
 const DIED: StepEnd = { costNs: 0, againNs: null };

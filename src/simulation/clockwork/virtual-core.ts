@@ -46,12 +46,13 @@ export class VirtualCore {
   /** `host/name`, as the event log has it. */
   readonly actor: string;
   readonly spec: CoreSpec;
-  /** When it may run next; Infinity: not before it is woken. For the scheduler, who looks at it all the time. */
+  /** When it is ready to step; Infinity: not before it is woken. */
   readyNs = Infinity;
   /** Among cores that are ready at the same time the lowest goes first; drawn anew for each step. */
   tie = 0;
-  /** It is in the middle of a step. */
+  /** It is in the middle of a step; and, in it, sleeps in a blocking wait. */
   isOnStack = false;
+  isWaiting = false;
   speed: number;
   readonly #clock: CoreClock;
   readonly #choices: Choices;
@@ -120,8 +121,15 @@ export class VirtualCore {
     this.#settle();
   }
 
+  /** When it can step: it is ready, and has a physical core. */
+  get startNs(): number {
+    const physicalCores = this.spec.host.physicalCores;
+    return physicalCores === null || this.readyNs === Infinity ? this.readyNs : physicalCores.startNs(this);
+  }
+
   /** For the scheduler: a step begins. */
   begin(): void {
+    this.host.physicalCores?.take(this, this.#clock.nowNs());
     this.isOnStack = true;
     this.#wantsNs = Infinity;
     this.readyNs = Infinity;
@@ -139,6 +147,7 @@ export class VirtualCore {
     const preempt = this.spec.preempt;
     if (preempt !== undefined && this.#choices.chance(preempt.chance))
       freeNs += this.#choices.between(preempt.minNs, preempt.maxNs);
+    this.host.physicalCores?.leave(this, nowNs + costNs);
     this.#notBeforeNs = Math.max(this.#notBeforeNs, freeNs);
     this.#wantsNs = Math.min(this.#wantsNs, againNs);
     this.isOnStack = false;
