@@ -304,7 +304,7 @@ export class Scheduler {
       if (core.readyNs > nextNs || core.readyNs === Infinity) continue;
       const startNs = core.startNs;
       if (startNs > nextNs || startNs === Infinity) continue;
-      if (next !== null && startNs === nextNs && core.tie >= next.tie) continue;
+      if (next !== null && startNs === nextNs && !goesBefore(core, next)) continue;
       if (this.#stack.length > 0 && !this.#mayNest(core)) continue;
       next = core;
       nextNs = startNs;
@@ -365,6 +365,11 @@ export class Scheduler {
     if (this.#happened >= this.#limits.maxEvents) this.#limit ??= 'maxEvents';
     if (this.#nowNs > this.#maxNs) this.#limit ??= 'maxVirtualMs';
   }
+}
+
+/** Of two cores that can start at the same time: who waited longer, or the lower tie. */
+function goesBefore(core: VirtualCore, other: VirtualCore): boolean {
+  return core.readyNs < other.readyNs || (core.readyNs === other.readyNs && core.tie < other.tie);
 }
 
 /** A core with a lower tie goes before events of the same time. */
