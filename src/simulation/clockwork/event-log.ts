@@ -20,12 +20,17 @@ export interface EventLogOptions {
 }
 
 const TAIL_EVENTS = 4096;
+/** Time and four numbers. */
+const NUMBERS_PER_EVENT = 5;
 const TWO_32 = 4294967296;
 
 export class EventLog {
-  /** Where the next event goes; null: it is not kept. */
-  readonly #kept: SimEvent[] | null;
-  readonly #capacity: number;
+  /** How many events are kept, and how many there is room for now. */
+  readonly #limit: number;
+  #room: number;
+  #numbers: Float64Array;
+  readonly #actors: string[] = [];
+  readonly #whats: string[] = [];
   readonly #hashes = new Map<string, number>();
   #h1 = 0x243f6a88;
   #h2 = 0x85a308d3 | 0;
@@ -33,8 +38,9 @@ export class EventLog {
 
   constructor(options: EventLogOptions = {}) {
     const keep = options.keep ?? 'tail';
-    this.#kept = keep === 'none' ? null : [];
-    this.#capacity = keep === 'all' ? Infinity : TAIL_EVENTS;
+    this.#limit = keep === 'none' ? 0 : keep === 'tail' ? TAIL_EVENTS : Infinity;
+    this.#room = Math.min(this.#limit, TAIL_EVENTS);
+    this.#numbers = new Float64Array(this.#room * NUMBERS_PER_EVENT);
   }
 
   add(timeNs: number, actor: string, what: string, a = 0, b = 0, c = 0, d = 0): void {
@@ -45,12 +51,7 @@ export class EventLog {
       this.#mix(b | 0, (b / TWO_32) | 0);
       this.#mix(c | 0, d | 0);
     }
-    const kept = this.#kept;
-    if (kept !== null) {
-      const event: SimEvent = { timeNs, actor, what, numbers: [a, b, c, d] };
-      if (kept.length < this.#capacity) kept.push(event);
-      else kept[this.#count % this.#capacity] = event;
-    }
+    if (this.#limit > 0) this.#keep(timeNs, actor, what, a, b, c, d);
     this.#count++;
   }
 
@@ -67,16 +68,42 @@ export class EventLog {
 
   /** The last events, oldest first; as many of n as were kept. */
   tail(n: number): readonly SimEvent[] {
-    const kept = this.all();
-    return kept.slice(Math.max(0, kept.length - n));
+    const events: SimEvent[] = [];
+    for (let i = this.#count - Math.min(n, this.#count, this.#limit); i < this.#count; i++) {
+      events.push(this.#event(i % this.#room));
+    }
+    return events;
   }
 
   /** Every event that was kept, oldest first. */
   all(): readonly SimEvent[] {
-    const kept = this.#kept ?? [];
-    if (this.#count <= kept.length) return kept;
-    const oldest = this.#count % kept.length;
-    return [...kept.slice(oldest), ...kept.slice(0, oldest)];
+    return this.tail(Infinity);
+  }
+
+  #event(at: number): SimEvent {
+    const [timeNs, a, b, c, d] = this.#numbers.subarray(at * NUMBERS_PER_EVENT, (at + 1) * NUMBERS_PER_EVENT);
+    return { timeNs: timeNs!, actor: this.#actors[at]!, what: this.#whats[at]!, numbers: [a!, b!, c!, d!] };
+  }
+
+  #keep(timeNs: number, actor: string, what: string, a: number, b: number, c: number, d: number): void {
+    if (this.#count === this.#room && this.#room < this.#limit) this.#grow();
+    const at = this.#count % this.#room;
+    this.#actors[at] = actor;
+    this.#whats[at] = what;
+    const numbers = this.#numbers;
+    const first = at * NUMBERS_PER_EVENT;
+    numbers[first] = timeNs;
+    numbers[first + 1] = a;
+    numbers[first + 2] = b;
+    numbers[first + 3] = c;
+    numbers[first + 4] = d;
+  }
+
+  #grow(): void {
+    this.#room *= 2;
+    const numbers = new Float64Array(this.#room * NUMBERS_PER_EVENT);
+    numbers.set(this.#numbers);
+    this.#numbers = numbers;
   }
 
   #mix(x: number, y: number): void {

@@ -17,7 +17,7 @@ export interface RandomRun {
   readonly scheduler: Scheduler;
   readonly log: EventLog;
   readonly hosts: readonly HostTime[];
-  readonly workers: readonly Worker[];
+  readonly workers: Worker[];
   readonly problems: string[];
   given: number;
   end: RunEnd | null;
