@@ -86,7 +86,8 @@ export class SlicedVcpu {
     }
     this.#pausedFor = null;
     this.#reporter.running();
-    Atomics.store(this.#control, CTRL.attention, ALWAYS);
+    // one that was rung between two slices is heard at the first poll
+    Atomics.compareExchange(this.#control, CTRL.attention, 0, ALWAYS);
     this.#end = RUNNING;
     this.#mustLeave = false;
     try {

@@ -4,7 +4,7 @@
  */
 import { createDomainHandle, IommuDomain } from '../../../src/hardware/iommu/domain.js';
 import type { DomainHandle } from '../../../src/hardware/iommu/handle.js';
-import { NicEngine } from '../../../src/hardware/nic/engine.js';
+import { NicEngine, type NicEngineOptions } from '../../../src/hardware/nic/engine.js';
 import {
   DCTL_ENABLE,
   GPIE,
@@ -94,7 +94,7 @@ export class Card {
   readonly engine: NicEngine;
   nowNs = 1e9;
 
-  constructor() {
+  constructor(openDomain?: NicEngineOptions['openDomain']) {
     const sab = new SharedArrayBuffer(NIC_SHARED_BYTES);
     this.shared = new NicShared({ sab, vfCount: 63 });
     this.set(VT_CTL, VT_CTL_NO_DEFAULT_POOL | VT_CTL_REPLICATION);
@@ -110,6 +110,7 @@ export class Card {
         },
       },
       clock: { nowNs: () => this.nowNs },
+      ...(openDomain && { openDomain }),
     });
   }
 
