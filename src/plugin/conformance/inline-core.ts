@@ -52,15 +52,20 @@ export class InlineCore implements RunningCore {
     return new InlineCore(start, module, clock, meanwhile);
   }
 
-  /** One step of the core's loop. */
-  step(): void {
+  /** One step of the core's loop. Returns the work it found. */
+  step(): number {
     if (this.#failure !== null) throw this.#failure;
     try {
-      this.#loop.step();
+      return this.#loop.step();
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
       throw this.#failure;
     }
+  }
+
+  /** How long its thread would sleep now. */
+  get idleNs(): number {
+    return this.#loop.idleNs();
   }
 
   /** Steps to the end of a whole turn. */
