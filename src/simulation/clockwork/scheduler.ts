@@ -334,7 +334,7 @@ export class Scheduler {
     }
     this.#stack.pop();
     const costNs = core.end(end);
-    this.log.add(this.#nowNs, core.actor, 'step', costNs, this.#nowNs - startNs);
+    this.log.add(this.#nowNs, core.actor, 'step', costNs, this.#nowNs - startNs, core.lostNs);
   }
 
   #threw(core: VirtualCore, error: unknown): void {

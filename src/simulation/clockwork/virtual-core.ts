@@ -61,6 +61,7 @@ export class VirtualCore {
   #notBeforeNs = 0;
   #isDead = false;
   #busyNs = 0;
+  #lostNs = 0;
   #steps = 0;
 
   constructor(spec: CoreSpec, clock: CoreClock, choices: Choices) {
@@ -136,19 +137,26 @@ export class VirtualCore {
     this.#steps++;
   }
 
+  /** For how long it lost its physical core after its last step. */
+  get lostNs(): number {
+    return this.#lostNs;
+  }
+
   /** For the scheduler: the step is over. Returns how long it kept the core busy. */
   end(end: StepEnd): number {
     const nowNs = this.#clock.nowNs();
     // never nothing: a core that asks for more at once must not stop virtual time
     const costNs = Math.max(1, Math.round(end.costNs / this.speed));
     this.#busyNs += costNs;
-    let freeNs = nowNs + costNs;
+    const freeNs = nowNs + costNs;
+    this.#lostNs = 0;
     const againNs = end.againNs === null ? Infinity : freeNs + Math.round(end.againNs);
     const preempt = this.spec.preempt;
-    if (preempt !== undefined && this.#choices.chance(preempt.chance))
-      freeNs += this.#choices.between(preempt.minNs, preempt.maxNs);
-    this.host.physicalCores?.leave(this, nowNs + costNs);
-    this.#notBeforeNs = Math.max(this.#notBeforeNs, freeNs);
+    if (preempt !== undefined && this.#choices.chance(preempt.chance)) {
+      this.#lostNs = this.#choices.between(preempt.minNs, preempt.maxNs);
+    }
+    this.spec.host.physicalCores?.leave(this, freeNs);
+    this.#notBeforeNs = Math.max(this.#notBeforeNs, freeNs + this.#lostNs);
     this.#wantsNs = Math.min(this.#wantsNs, againNs);
     this.isOnStack = false;
     this.#settle();

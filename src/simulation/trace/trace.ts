@@ -6,7 +6,7 @@
  */
 import type { SimEvent } from '../clockwork/event-log.js';
 import { TraceTracks } from './tracks.js';
-import { COUNT, FAULT, NO_NAMES, NUMBER_NAMES, PHASE, STEP } from './words.js';
+import { CHUNK, COUNT, FAULT, HARVEST, MARK, NO_NAMES, NUMBER_NAMES, PHASE, STEP } from './words.js';
 
 /** One event of the format; times in microseconds. */
 interface TraceEvent {
@@ -28,34 +28,76 @@ interface OpenPhase {
 
 /** @param events of a log that keeps all */
 export function writeTrace(events: readonly SimEvent[]): string {
-  const tracks = new TraceTracks();
-  const phases = new Map<string, OpenPhase>();
-  const made: TraceEvent[] = [];
-  for (const event of events) {
-    if (event.what.startsWith(PHASE)) beginPhase(tracks, phases, event, made);
-    else made.push(traceEventOf(tracks, event));
-  }
-  const endNs = events.at(-1)?.timeNs ?? 0;
-  for (const actor of phases.keys()) endPhase(tracks, phases, actor, endNs, made);
-  // a slice begins before it is logged; where two begin together the longer one holds the other
-  made.sort((one, other) => one.ts - other.ts || (other.dur ?? 0) - (one.dur ?? 0));
-  const lines = [...tracks.metadata(), ...made].map((event) => JSON.stringify(event));
-  return `{"displayTimeUnit":"ns","traceEvents":[\n${lines.join(',\n')}\n]}\n`;
+  const writer = new TraceWriter();
+  for (const event of events) writer.add(event);
+  return writer.end(events.at(-1)?.timeNs ?? 0);
 }
 
-function traceEventOf(tracks: TraceTracks, event: SimEvent): TraceEvent {
-  const { actor, what, timeNs, numbers } = event;
-  const track = tracks.of(actor);
-  if (what === STEP) {
-    const [costNs, elapsedNs] = numbers;
-    return { name: what, ph: 'X', ts: us(timeNs - elapsedNs), dur: us(costNs + elapsedNs), ...track };
+class TraceWriter {
+  readonly #tracks = new TraceTracks();
+  readonly #made: TraceEvent[] = [];
+  /** By actor. */
+  readonly #phases = new Map<string, OpenPhase>();
+  /** Pages marked since the last harvest, by host. */
+  readonly #marked = new Map<string, number>();
+
+  add(event: SimEvent): void {
+    const { actor, what, timeNs, numbers } = event;
+    if (what.startsWith(PHASE)) this.#beginPhase(actor, what.slice(PHASE.length), timeNs);
+    else if (what.startsWith(COUNT)) this.#count(actor, what.slice(COUNT.length), timeNs, numbers[0]);
+    else if (what === STEP) this.#step(event);
+    else {
+      const scope = what.startsWith(FAULT) ? 'g' : 't';
+      this.#make(actor, { name: what, ph: 'i', ts: us(timeNs), s: scope, args: argumentsOf(event) });
+      this.#countMore(event);
+    }
   }
-  if (what.startsWith(COUNT)) {
-    const name = what.slice(COUNT.length);
-    return { name, ph: 'C', ts: us(timeNs), ...track, args: { value: numbers[0] } };
+
+  end(endNs: number): string {
+    for (const actor of [...this.#phases.keys()]) this.#endPhase(actor, endNs);
+    // a slice begins before it is logged; where two begin together the longer one holds the other
+    this.#made.sort((one, other) => one.ts - other.ts || (other.dur ?? 0) - (one.dur ?? 0));
+    const lines = [...this.#tracks.metadata(), ...this.#made].map((event) => JSON.stringify(event));
+    return `{"displayTimeUnit":"ns","traceEvents":[\n${lines.join(',\n')}\n]}\n`;
   }
-  const scope = what.startsWith(FAULT) ? 'g' : 't';
-  return { name: what, ph: 'i', ts: us(timeNs), ...track, s: scope, args: argumentsOf(event) };
+
+  #make(actor: string, event: Omit<TraceEvent, 'pid' | 'tid'>): void {
+    this.#made.push({ ...event, ...this.#tracks.of(actor) });
+  }
+
+  #step({ actor, timeNs, numbers: [costNs, elapsedNs, lostNs] }: SimEvent): void {
+    const [ts, dur] = [us(timeNs - elapsedNs), us(costNs + elapsedNs)];
+    const args = lostNs === 0 ? undefined : { 'preempted us': us(lostNs) };
+    this.#make(actor, { name: STEP, ph: 'X', ts, dur, ...(args === undefined ? {} : { args }) });
+  }
+
+  #count(actor: string, name: string, timeNs: number, value: number): void {
+    this.#make(actor, { name, ph: 'C', ts: us(timeNs), args: { value } });
+  }
+
+  /** Counters that follow from other events. */
+  #countMore({ actor, what, timeNs, numbers }: SimEvent): void {
+    if (what === CHUNK) this.#count(actor, 'pending DMA bytes', timeNs, numbers[2]);
+    if (what !== MARK && what !== HARVEST) return;
+    const host = this.#tracks.processOf(actor);
+    const marked = what === MARK ? (this.#marked.get(host) ?? 0) + 1 : 0;
+    this.#marked.set(host, marked);
+    this.#count(`${host}/tracker`, 'dirty pages', timeNs, marked);
+  }
+
+  #beginPhase(actor: string, name: string, timeNs: number): void {
+    this.#endPhase(actor, timeNs);
+    if (name !== 'end') this.#phases.set(actor, { name, startNs: timeNs });
+  }
+
+  #endPhase(actor: string, endNs: number): void {
+    const phase = this.#phases.get(actor);
+    if (phase === undefined) return;
+    this.#phases.delete(actor);
+    const { name, startNs } = phase;
+    const thread = `${this.#tracks.processOf(actor)}/phases`;
+    this.#make(thread, { name, ph: 'X', ts: us(startNs), dur: us(endNs - startNs) });
+  }
 }
 
 function argumentsOf({ what, numbers }: SimEvent): Record<string, number> {
@@ -65,31 +107,6 @@ function argumentsOf({ what, numbers }: SimEvent): Record<string, number> {
     if (names === undefined ? number !== 0 : i < names.length) named[(names ?? NO_NAMES)[i]!] = number;
   });
   return named;
-}
-
-function beginPhase(
-  tracks: TraceTracks,
-  phases: Map<string, OpenPhase>,
-  { actor, what, timeNs }: SimEvent,
-  made: TraceEvent[],
-): void {
-  endPhase(tracks, phases, actor, timeNs, made);
-  const name = what.slice(PHASE.length);
-  if (name !== 'end') phases.set(actor, { name, startNs: timeNs });
-}
-
-function endPhase(
-  tracks: TraceTracks,
-  phases: Map<string, OpenPhase>,
-  actor: string,
-  endNs: number,
-  made: TraceEvent[],
-): void {
-  const phase = phases.get(actor);
-  if (phase === undefined) return;
-  phases.delete(actor);
-  const track = tracks.of(`${tracks.processOf(actor)}/phases`);
-  made.push({ name: phase.name, ph: 'X', ts: us(phase.startNs), dur: us(endNs - phase.startNs), ...track });
 }
 
 function us(ns: number): number {

@@ -3,7 +3,10 @@
  * thread. The numbers are the event's, in this order.
  */
 
-/** A core's step: how long it kept the core busy, and what passed while it was under way (others that were let in). */
+/**
+ * A core's step: how long it kept the core busy, what passed while it was under way (others that were let in), and for how
+ * long it then lost its physical core.
+ */
 export const STEP = 'step';
 /** `phase pre-copy`: begins here, until the next phase of this actor. `phase end`: none follows. */
 export const PHASE = 'phase ';
@@ -11,16 +14,17 @@ export const PHASE = 'phase ';
 export const FAULT = 'fault ';
 /** `count dirty pages`: a counter's new value. */
 export const COUNT = 'count ';
+/** Part of a DMA write landed. */
+export const CHUNK = 'chunk';
+/** A tracker marked a page that was clean. */
+export const MARK = 'mark';
+/** A harvest took the tracker's marks. */
+export const HARVEST = 'harvest';
 
 /** What the numbers of other events mean. */
 export const NUMBER_NAMES: Readonly<Record<string, readonly string[]>> = {
-  /** Part of a DMA write landed. */
-  chunk: ['page', 'bytes', 'pending'],
-  /** A tracker marked a page. */
-  mark: ['page'],
-  /** The migration read a page. */
-  copy: ['page', 'bytes'],
-  /** A harvest of dirty bits. */
-  harvest: ['pages'],
+  [CHUNK]: ['page', 'bytes', 'pending bytes'],
+  [MARK]: ['page'],
+  [HARVEST]: ['pages'],
 };
 export const NO_NAMES: readonly string[] = ['a', 'b', 'c', 'd'];

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { SharedDirtyMarks } from '../../../src/plugin/dirty-marks.js';
 import { Choices } from '../../../src/simulation/clockwork/choices.js';
 import { EventLog } from '../../../src/simulation/clockwork/event-log.js';
 import { Scheduler } from '../../../src/simulation/clockwork/scheduler.js';
+import { LoggedMarks } from '../../../src/simulation/trace/logged-marks.js';
 import { writeTrace } from '../../../src/simulation/trace/trace.js';
 
 interface Parsed {
@@ -79,9 +81,24 @@ describe('trace', () => {
     expect(events).toMatchObject([
       { name: 'pre-copy', ph: 'X', ts: 1, dur: 4 },
       { name: 'dirty pages', ph: 'C', ts: 2, args: { value: 17 } },
-      { name: 'chunk', ph: 'i', s: 't', ts: 2.5, args: { page: 5, bytes: 64, pending: 3 } },
+      { name: 'chunk', ph: 'i', s: 't', ts: 2.5, args: { page: 5, bytes: 64, 'pending bytes': 3 } },
+      { name: 'pending DMA bytes', ph: 'C', ts: 2.5, args: { value: 3 } },
       { name: 'fault link cut', ph: 'i', s: 'g', ts: 3 },
       { name: 'stop-and-copy', ph: 'X', ts: 5, dur: 4 },
     ]);
+  });
+
+  it('counts pages that are marked and not harvested', () => {
+    const log = new EventLog({ keep: 'all' });
+    const buffer = new SharedArrayBuffer(8);
+    const nowNs = (): number => log.count * 1000;
+    const marks = new LoggedMarks(new SharedDirtyMarks(buffer, 8), buffer, { log, nowNs }, 'source/tracker');
+    marks.mark(3);
+    marks.mark(3);
+    marks.markRange(4096 * 3 + 5, 8192);
+    log.add(nowNs(), 'source/main', 'harvest', 3);
+    const counts = parse(log).filter(({ ph }) => ph === 'C');
+    expect(counts.map(({ args }) => args!['value'])).toEqual([1, 2, 3, 0]);
+    expect([...new Uint8Array(buffer)]).toEqual([0, 0, 0, 1, 1, 1, 0, 0]);
   });
 });
