@@ -44,6 +44,9 @@ export class CoreMissingError extends Error {
   }
 }
 
+/** Bit of sip. */
+const SSIP = 2n;
+
 let compiled: WebAssembly.Module | null = null;
 
 /** Compiled once in a thread; can be posted to another. */
@@ -170,6 +173,16 @@ export class Rv64Core {
   /** When the guest's timer is due, in ticks. */
   stimecmp(): bigint {
     return this.#longs[AT.STIMECMP / 8]!;
+  }
+
+  /** Sets the guest's timer, in ticks. */
+  setStimecmp(ticks: bigint): void {
+    this.#longs[AT.STIMECMP / 8] = ticks;
+  }
+
+  /** Supervisor software interrupt: pending until the guest clears it. */
+  raiseSoftwareInterrupt(): void {
+    this.#longs[AT.SIP / 8] = this.#longs[AT.SIP / 8]! | SSIP;
   }
 
   /** Instructions retired since power on. */
