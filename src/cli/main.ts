@@ -14,6 +14,7 @@ import { migrateCommand } from './migrate.js';
 import { pluginsCommand } from './plugins.js';
 import { receiveCommand } from './receive.js';
 import { runCommand } from './run.js';
+import { simulateCommand } from './simulate.js';
 import { statsCommand } from './stats.js';
 import { switchCommand } from './switch.js';
 
@@ -35,6 +36,7 @@ function program(): Command {
     contCommand,
     quitCommand,
     pluginsCommand,
+    simulateCommand,
     benchCommand,
     demoCommand,
   ]) {
