@@ -1,0 +1,175 @@
+/**
+ * One migration of a run: the source's engine and the destination's, over a link of their own, and how both ended.
+ *
+ *   begin -> SourceMigration.run() ==link== DestinationMigration.run() -> settled: each ended, or its host crashed
+ */
+import type { VirtualMachine } from '../../hypervisor/vm.js';
+import { DestinationMigration, type DestinationPhase } from '../../migration/destination.js';
+import { LocalDestinationStream } from '../../migration/destination-stream.js';
+import type { HarvestReport, TrackerReport } from '../../migration/device-migrator.js';
+import type { Phase } from '../../migration/phases.js';
+import type { MigrationReport } from '../../migration/report.js';
+import { SourceMigration } from '../../migration/source.js';
+import { LocalSourceStream, STREAM_COUNTERS } from '../../migration/source-stream.js';
+import type { Choices } from '../clockwork/choices.js';
+import type { Scheduler } from '../clockwork/scheduler.js';
+import { MigrationLink } from '../network/migration-link.js';
+import { type RunPlan, SILENCE_LIMIT_MS, STALL_LIMIT_MS, STEP_LIMIT_MS } from './plan.js';
+import type { SimHost } from './sim-host.js';
+import { WatchedDevice } from './watched-device.js';
+
+export type SourceEnd =
+  | { readonly kind: 'ended'; readonly report: MigrationReport }
+  | { readonly kind: 'crashed' };
+
+export type DestinationEnd =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'failed'; readonly error: Error }
+  | { readonly kind: 'crashed' };
+
+export interface HopListener {
+  onPhase(hop: Hop, phase: Phase): void;
+  onDestinationPhase(hop: Hop, phase: DestinationPhase): void;
+  onHarvest(hop: Hop, marks: Uint8Array, report: HarvestReport): void;
+  onNote(text: string): void;
+}
+
+export interface HopOptions {
+  readonly number: number;
+  readonly scheduler: Scheduler;
+  readonly choices: Choices;
+  readonly plan: RunPlan;
+  readonly source: SimHost;
+  readonly destination: SimHost;
+  readonly listener: HopListener;
+}
+
+/** A link whose other end is silent is given up by the engines, not by the transport. */
+const GIVE_UP_NS = 5e9;
+
+export class Hop {
+  readonly number: number;
+  readonly source: SimHost;
+  readonly destination: SimHost;
+  readonly link: MigrationLink;
+  /** The VM that moves, as it was at the source. */
+  readonly sourceVm: VirtualMachine;
+  sourceEnd: SourceEnd | null = null;
+  destinationEnd: DestinationEnd | null = null;
+  /** The source has begun to undo: its memory is no measure any more. */
+  isRollingBack = false;
+  isQuiesced = false;
+  trackerReport: TrackerReport | null = null;
+  phase: Phase = { phase: 'none' };
+  readonly #o: HopOptions;
+  readonly #outgoing: SourceMigration;
+  readonly #incoming: DestinationMigration;
+
+  constructor(options: HopOptions) {
+    const { scheduler, choices, plan, source, destination, number } = options;
+    this.#o = options;
+    this.number = number;
+    this.source = source;
+    this.destination = destination;
+    this.sourceVm = source.vm!;
+    this.link = new MigrationLink(scheduler, choices.fork('link'), [source.time, destination.time], {
+      ...plan.link,
+      giveUpNs: GIVE_UP_NS,
+    });
+    this.#incoming = this.#makeDestination();
+    this.#outgoing = this.#makeSource();
+  }
+
+  /** Resolves when both ends have ended, or are gone. */
+  async run(): Promise<void> {
+    const { source, destination } = this.#o;
+    await unlessCrashed(destination, this.#incoming.listen());
+    const incoming = unlessCrashed(destination, this.#incoming.run()).then(
+      (result) => {
+        this.destinationEnd = result === CRASHED ? { kind: 'crashed' } : { kind: 'running' };
+      },
+      (error: Error) => {
+        this.destinationEnd = { kind: 'failed', error };
+      },
+    );
+    const outgoing = unlessCrashed(source, this.#outgoing.run()).then((report) => {
+      this.sourceEnd = report === CRASHED ? { kind: 'crashed' } : { kind: 'ended', report };
+      // a destination that nobody ever reached would listen for ever
+      if (this.#incoming.phase === 'listening') this.#incoming.cancel();
+    });
+    await Promise.all([incoming, outgoing]);
+  }
+
+  cancel(by: 'source' | 'destination'): boolean {
+    return by === 'source' ? this.#outgoing.cancel() : this.#incoming.cancel();
+  }
+
+  #makeSource(): SourceMigration {
+    const { plan, source, listener } = this.#o;
+    const vm = source.sourceVm();
+    const map = new Uint8Array(vm.ramBytes / 4096);
+    const counters = new Float64Array(STREAM_COUNTERS);
+    const device = new WatchedDevice(source.deviceOf(this.sourceVm), {
+      harvested: (marks, report) => listener.onHarvest(this, marks, report),
+      rollingBack: () => {
+        this.isRollingBack = true;
+      },
+      quiesced: () => {
+        this.isQuiesced = true;
+      },
+      stopped: (report) => {
+        this.trackerReport = report;
+      },
+    });
+    return new SourceMigration({
+      vm,
+      device,
+      stream: () =>
+        new LocalSourceStream({
+          open: () => this.link.open(),
+          memory: vm.memory,
+          ramBytes: vm.ramBytes,
+          map,
+          counters,
+          clock: source.time,
+          backed: null,
+          batchPages: plan.batchPages,
+          stallLimitMs: STALL_LIMIT_MS,
+        }),
+      map,
+      counters,
+      clock: source.time,
+      parameters: plan.parameters,
+      onPhase: (phase) => {
+        this.phase = phase;
+        listener.onPhase(this, phase);
+      },
+    });
+  }
+
+  #makeDestination(): DestinationMigration {
+    const { destination, listener } = this.#o;
+    return new DestinationMigration({
+      host: destination.destination,
+      stream: new LocalDestinationStream({
+        listen: async () => this.link.listening(),
+        clock: destination.time,
+        oneWay: false,
+        silenceLimitMs: SILENCE_LIMIT_MS,
+      }),
+      clock: destination.time,
+      stepLimitMs: STEP_LIMIT_MS,
+      onPhase: (phase) => listener.onDestinationPhase(this, phase),
+    });
+  }
+}
+
+const CRASHED = Symbol('crashed');
+
+/** What a host promises never comes once it has crashed. */
+function unlessCrashed<T>(host: SimHost, promise: Promise<T>): Promise<T | typeof CRASHED> {
+  return new Promise((resolve, reject) => {
+    host.time.onCrash(() => resolve(CRASHED));
+    promise.then(resolve, reject);
+  });
+}

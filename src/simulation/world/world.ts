@@ -1,0 +1,206 @@
+/**
+ * The world of one run: two hosts, the network between them, a guest, its traffic, and everybody who watches. What happens
+ * in it is in script.ts; what must hold in promises/.
+ */
+import type { VirtualMachine } from '../../hypervisor/vm.js';
+import type { DestinationPhase } from '../../migration/destination.js';
+import type { HarvestReport } from '../../migration/device-migrator.js';
+import type { Phase } from '../../migration/phases.js';
+import type { LoadedPlugin } from '../../plugin/loader.js';
+import type { Choices } from '../clockwork/choices.js';
+import type { EventLog } from '../clockwork/event-log.js';
+import type { Scheduler } from '../clockwork/scheduler.js';
+import type { Ether } from '../network/ether.js';
+import { CoverageCounter } from './coverage-counter.js';
+import type { GuestKind, Traffic } from './guest-kind.js';
+import { Hop } from './hop.js';
+import type { MemoryPool } from './memory-pool.js';
+import type { RunPlan } from './plan.js';
+import { PluginFaults } from './plugin-faults.js';
+import type { WorldPromise } from './promises/promise.js';
+import type { Problem } from './result.js';
+import { SimHost } from './sim-host.js';
+
+export interface WorldOptions {
+  readonly plan: RunPlan;
+  readonly choices: Choices;
+  readonly scheduler: Scheduler;
+  readonly log: EventLog;
+  readonly ether: Ether;
+  readonly guest: GuestKind;
+  readonly traffic: Traffic;
+  readonly plugin: LoadedPlugin;
+  readonly memories: MemoryPool;
+  readonly promises: readonly WorldPromise[];
+}
+
+const MAX_PROBLEMS = 20;
+
+export class World {
+  readonly coverage = new CoverageCounter();
+  readonly problems: Problem[] = [];
+  readonly notes: string[] = [];
+  readonly hops: Hop[] = [];
+  readonly hosts: readonly [SimHost, SimHost];
+  readonly pluginFaults: PluginFaults;
+  /** Told of phases of the source, for faults that strike there. */
+  onPhase: ((hop: Hop, phase: Phase) => void) | null = null;
+  readonly #o: WorldOptions;
+  readonly #memories: WebAssembly.Memory[] = [];
+
+  constructor(options: WorldOptions) {
+    this.#o = options;
+    this.pluginFaults = new PluginFaults((call) => {
+      this.fault('plugin-throws', call);
+    });
+    this.hosts = [this.#makeHost('a'), this.#makeHost('b')];
+    options.scheduler.afterEach(() => {
+      for (const promise of options.promises) promise.afterEvent?.(this);
+    });
+  }
+
+  get plan(): RunPlan {
+    return this.#o.plan;
+  }
+
+  get scheduler(): Scheduler {
+    return this.#o.scheduler;
+  }
+
+  get ether(): Ether {
+    return this.#o.ether;
+  }
+
+  get guest(): GuestKind {
+    return this.#o.guest;
+  }
+
+  get traffic(): Traffic {
+    return this.#o.traffic;
+  }
+
+  get plugin(): LoadedPlugin {
+    return this.#o.plugin;
+  }
+
+  get promises(): readonly WorldPromise[] {
+    return this.#o.promises;
+  }
+
+  /** The migration under way, or the last one. */
+  get hop(): Hop | null {
+    return this.hops.at(-1) ?? null;
+  }
+
+  /** A promise is broken. The first one ends the run soon. */
+  broken(promise: string, sentence: string, pages: readonly number[] = []): void {
+    if (this.problems.length >= MAX_PROBLEMS) return;
+    this.problems.push({ promise, sentence, ...(pages.length === 0 ? {} : { pages }) });
+    this.log('world', `broken ${promise}`, pages[0] ?? 0);
+  }
+
+  note(text: string): void {
+    if (this.notes.length < 100) this.notes.push(text);
+  }
+
+  /** A fault took effect. */
+  fault(what: string, detail = ''): void {
+    this.coverage.reach(`fault:${what}`);
+    this.log('world', `fault ${what}${detail === '' ? '' : ` ${detail}`}`);
+  }
+
+  log(actor: string, what: string, ...numbers: [number?, number?, number?, number?]): void {
+    this.#o.log.add(this.scheduler.nowNs(), actor, what, ...numbers);
+  }
+
+  beginHop(source: SimHost, destination: SimHost): Hop {
+    const number = this.hops.length;
+    const hop = new Hop({
+      number,
+      scheduler: this.scheduler,
+      choices: this.#o.choices.fork(`hop ${number}`),
+      plan: this.plan,
+      source,
+      destination,
+      listener: {
+        onPhase: (of, phase) => this.#onPhase(of, phase),
+        onDestinationPhase: (of, phase) => this.#onDestinationPhase(of, phase),
+        onHarvest: (of, marks, report) => this.#onHarvest(of, marks, report),
+        onNote: (text) => this.note(text),
+      },
+    });
+    this.hops.push(hop);
+    return hop;
+  }
+
+  /** Nothing of this run may touch a memory any more. */
+  giveBackMemories(): void {
+    for (const memory of this.#memories) this.#o.memories.give(memory);
+  }
+
+  #makeHost(name: string): SimHost {
+    const { scheduler, choices, plan, ether, guest, plugin, memories } = this.#o;
+    const hostChoices = choices.fork(`host ${name}`);
+    const host: SimHost = new SimHost({
+      name,
+      scheduler,
+      choices: hostChoices,
+      plan,
+      makeWire: (time) => ether.port(name, time),
+      image: guest.image,
+      plugin,
+      faults: this.pluginFaults,
+      takeMemory: (ramBytes) => {
+        const memory = memories.take(ramBytes);
+        this.#memories.push(memory);
+        return memory;
+      },
+      startVcpu: (of, boot, events) =>
+        guest.startVcpu(
+          {
+            scheduler,
+            choices: hostChoices.fork(`vcpu ${this.hops.length}`),
+            host: of,
+            speed: plan.speeds.vcpu,
+            coverage: this.coverage,
+          },
+          boot,
+          events,
+        ),
+      onArrived: (at, vm) => this.#onArrived(at, vm),
+      onNote: (text) => this.#onPluginNote(text),
+    });
+    return host;
+  }
+
+  #onPhase(hop: Hop, phase: Phase): void {
+    this.coverage.reach(`phase:${phase.phase}`);
+    this.log(hop.source.time.actor, `phase ${phase.phase}`, phase.phase === 'pre-copy' ? phase.round : 0);
+    for (const promise of this.promises) promise.atPhase?.(this, hop, phase);
+    this.onPhase?.(hop, phase);
+  }
+
+  #onDestinationPhase(hop: Hop, phase: DestinationPhase): void {
+    this.log(hop.destination.time.actor, `phase ${phase}`);
+    for (const promise of this.promises) promise.atDestinationPhase?.(this, hop, phase);
+  }
+
+  #onHarvest(hop: Hop, marks: Uint8Array, report: HarvestReport): void {
+    this.log(hop.source.time.actor, 'harvest', report.pages);
+    for (const promise of this.promises) promise.atHarvest?.(this, hop, marks);
+  }
+
+  #onArrived(at: SimHost, vm: VirtualMachine): void {
+    const { hop } = this;
+    if (hop === null || hop.destination !== at) return;
+    for (const promise of this.promises) promise.atArrival?.(this, hop, vm);
+  }
+
+  #onPluginNote(text: string): void {
+    if (/lapped/.test(text)) {
+      this.coverage.reach('tracker:lapped');
+      this.coverage.reach('tracker:fell-back');
+    }
+    this.note(text);
+  }
+}
