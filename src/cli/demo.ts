@@ -21,6 +21,7 @@ import type { MigrationReport, RoundReport } from '../migration/report.js';
 import { followMigration } from './follow-migration.js';
 import { Lab, LabError, sleep } from './lab.js';
 import { migrationPage } from './migration-page.js';
+import { migrationRecord, nearestSimulation } from './migration-record.js';
 import { reportRows, roundLine, verifierText } from './migration-text.js';
 import { formatMs, printJson, printTable } from './output.js';
 
@@ -30,6 +31,7 @@ interface DemoOptions {
   readonly megabytes: string;
   readonly rate: string;
   readonly html: string;
+  readonly record?: string;
   readonly json: boolean;
 }
 
@@ -37,6 +39,8 @@ const GUEST_IP = '10.0.0.2';
 const GUEST_MAC = '52:54:00:00:00:01';
 const PEER_MAC = '52:54:00:00:00:fe';
 const VALUE_BYTES = 1024;
+const LOAD_SEED = 1;
+const PROBE_HZ = 1000;
 const STEADY_MS = 3000;
 const PATIENCE_MS = 30_000;
 
@@ -52,6 +56,7 @@ export function demoCommand(): Command {
     .option('--megabytes <n>', 'live data in the guest', '32')
     .option('--rate <n>', 'store requests per second', '20000')
     .option('--html <file>', 'where the report page goes', 'srvm-demo.html')
+    .option('--record <file>', 'write what was measured as a trace that Perfetto opens')
     .option('--json', 'print the report as JSON', false)
     .addHelpText('after', '\nExample:\n  srvm demo --mode scan')
     .action(runDemo);
@@ -81,10 +86,10 @@ async function runDemo(options: DemoOptions): Promise<void> {
     const { address } = await destination.qmp.execute<{ address: string }>('x-srvm-query-incoming');
 
     const peer = lab.peer(PEER_MAC, '10.0.0.1');
-    const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: 1000 });
+    const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: PROBE_HZ });
     const client = new KvClient({
       peer,
-      random: seededRandom(1),
+      random: seededRandom(LOAD_SEED),
       targetIp: GUEST_IP,
       keys: Math.floor((Number(options.megabytes) * 0.75 * 2 ** 20) / VALUE_BYTES),
       minValueBytes: VALUE_BYTES - 128,
@@ -194,6 +199,36 @@ function finish(options: DemoOptions, { there, back, probed, stored }: DemoResul
     migrationPage(there, [rateChart(there, stored.series), latencyChart(there, probed.series)]),
   );
   process.stderr.write(`the whole report as a page: ${file}\n`);
+  if (options.record !== undefined) writeRecord(options.record, options, there, probed, stored);
+}
+
+function writeRecord(
+  file: string,
+  { mode, memory, megabytes, rate }: DemoOptions,
+  there: VmmMigrationReport,
+  probed: EchoProbeReport,
+  stored: KvReport,
+): void {
+  const plugin = 'plugins/srvm';
+  const record = migrationRecord(there, {
+    inputs: {
+      mode,
+      memory,
+      megabytes,
+      rate,
+      loadSeed: LOAD_SEED,
+      probeHz: PROBE_HZ,
+      node: process.versions.node,
+    },
+    plugin,
+    mode,
+    series: { 'store requests': stored.series, probes: probed.series },
+  });
+  writeFileSync(file, record);
+  process.stderr.write(
+    `the first migration as a trace, for Perfetto: ${file}\n` +
+      `it cannot be replayed; the nearest that can: ${nearestSimulation(plugin, mode, there.image)}\n`,
+  );
 }
 
 interface Mean {

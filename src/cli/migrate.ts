@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { resolveShipped } from '../control/package-root.js';
 import { followMigration } from './follow-migration.js';
 import { migrationPage } from './migration-page.js';
+import { migrationRecord } from './migration-record.js';
 import { reportRows, roundLine } from './migration-text.js';
 import { OptionError, parseSize, parseWhole } from './options.js';
 import { connectVm, printJson, printTable, repeatable } from './output.js';
@@ -21,6 +22,7 @@ interface MigrateOptions {
   readonly verify: boolean;
   readonly json: boolean;
   readonly html?: string;
+  readonly record?: string;
 }
 
 export function migrateCommand(): Command {
@@ -41,6 +43,7 @@ export function migrateCommand(): Command {
     )
     .option('--verify', 'compare every page at the destination before the guest runs there', false)
     .option('--html <file>', 'write the report as an HTML page')
+    .option('--record <file>', 'write what was measured as a trace that Perfetto opens')
     .option('--json', 'print the report as JSON', false)
     .addHelpText(
       'after',
@@ -64,6 +67,12 @@ export function migrateCommand(): Command {
           { onRound: (round) => process.stderr.write(roundLine(round) + '\n') },
         );
         if (options.html !== undefined) writeFileSync(options.html, migrationPage(report, []));
+        if (options.record !== undefined) {
+          const { mode, plugin = 'plugins/srvm' } = options;
+          const inputs = { command: process.argv.slice(2).join(' '), ...parameters(options) };
+          const record = { inputs, plugin, ...(mode === undefined ? {} : { mode }) };
+          writeFileSync(options.record, migrationRecord(report, record));
+        }
         if (options.json) printJson(report);
         else printTable(['', ''], reportRows(report));
         if (report.outcome !== 'completed') {

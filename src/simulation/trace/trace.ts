@@ -26,11 +26,17 @@ interface OpenPhase {
   readonly startNs: number;
 }
 
-/** @param events of a log that keeps all */
-export function writeTrace(events: readonly SimEvent[]): string {
+/**
+ * @param events of a log that keeps all
+ * @param about what was run, for whoever looks at it later: kept beside the events
+ */
+export function writeTrace(
+  events: readonly SimEvent[],
+  about: Readonly<Record<string, unknown>> = {},
+): string {
   const writer = new TraceWriter();
   for (const event of events) writer.add(event);
-  return writer.end(events.at(-1)?.timeNs ?? 0);
+  return writer.end(events.at(-1)?.timeNs ?? 0, about);
 }
 
 class TraceWriter {
@@ -53,12 +59,13 @@ class TraceWriter {
     }
   }
 
-  end(endNs: number): string {
+  end(endNs: number, about: Readonly<Record<string, unknown>>): string {
     for (const actor of [...this.#phases.keys()]) this.#endPhase(actor, endNs);
     // a slice begins before it is logged; where two begin together the longer one holds the other
     this.#made.sort((one, other) => one.ts - other.ts || (other.dur ?? 0) - (one.dur ?? 0));
     const lines = [...this.#tracks.metadata(), ...this.#made].map((event) => JSON.stringify(event));
-    return `{"displayTimeUnit":"ns","traceEvents":[\n${lines.join(',\n')}\n]}\n`;
+    const otherData = JSON.stringify(about);
+    return `{"displayTimeUnit":"ns","otherData":${otherData},"traceEvents":[\n${lines.join(',\n')}\n]}\n`;
   }
 
   #make(actor: string, event: Omit<TraceEvent, 'pid' | 'tid'>): void {
