@@ -1,8 +1,10 @@
 /**
- * How fast a device's writes reach memory, and how they are cut. The defaults are a PCIe 2.0 x8 slot: 3.2 bytes per
- * nanosecond, some hundred nanoseconds through the root complex. Now and then the bus is held up for long: that is when a
- * page is copied with half of a frame in it.
+ * How fast a device's writes reach memory, and how they are cut: a PCIe 2.0 x8 slot, 3.2 bytes per nanosecond, some
+ * hundred nanoseconds through the root complex. Now and then the bus is held up for long: that is when a page is copied
+ * with half of a frame in it.
  */
+import type { Choices } from '../clockwork/choices.js';
+
 export interface BusTiming {
   readonly bytesPerNs: number;
   /** From the write to the moment its first byte may be there. */
@@ -20,14 +22,19 @@ export interface BusTiming {
   readonly maxLandedAtOnce: number;
 }
 
-export const PCIE_TIMING: BusTiming = {
-  bytesPerNs: 3.2,
-  latencyNs: 300,
-  jitterNs: 700,
-  minChunkBytes: 16,
-  maxChunkBytes: 256,
-  holdChance: 0.01,
-  maxHoldNs: 20_000,
-  maxPendingBytes: 64 * 1024,
-  maxLandedAtOnce: 8,
-};
+const BYTES_PER_NS = 3.2;
+
+/** A bus of some temper: how finely writes are cut, and how often it is held up, differs from run to run. */
+export function drawBusTiming(choices: Choices): BusTiming {
+  return {
+    bytesPerNs: BYTES_PER_NS,
+    latencyNs: 300,
+    jitterNs: choices.pick([0, 700, 3_000]),
+    minChunkBytes: 16,
+    maxChunkBytes: choices.pick([64, 256, 512]),
+    holdChance: choices.pick([0, 0.01, 0.05]),
+    maxHoldNs: choices.pick([20_000, 200_000]),
+    maxPendingBytes: 64 * 1024,
+    maxLandedAtOnce: choices.pick([2, 8, 32, 128]),
+  };
+}

@@ -1,9 +1,10 @@
 /**
  * What a device posted and memory has not taken yet: chunks and messages, first in, first out. The bytes are copied when
- * they are posted (the frame's buffer is used again at once) into a ring that grows.
+ * they are posted (the frame's buffer is used again at once) into a buffer that grows.
  *
- *   write(target, bytes) -> | chunk | chunk | message | chunk | -> landFirst()
+ *   keep(bytes), add(chunk of them), add(...) -> | chunk | chunk | message | chunk | -> landFirst(n)
  */
+import { type Bytes, bytesOf, copyBytes } from '../../hardware/bytes.js';
 
 /** No target offset is negative: this marks a message's place in the order. */
 const MESSAGE = -1;
@@ -18,8 +19,9 @@ export class PostedQueue {
   /** Entries lie at [head, tail) modulo the arrays' length, a power of two. */
   #head = 0;
   #tail = 0;
-  #bytes = new Uint8Array(FIRST_BYTES);
+  #bytes = bytesOf(new Uint8Array(FIRST_BYTES));
   #bytesEnd = 0;
+  #nextStart = 0;
   readonly #messages: (() => void)[] = [];
   #pendingBytes = 0;
 
@@ -31,18 +33,24 @@ export class PostedQueue {
     return this.#pendingBytes;
   }
 
-  /** Adds a chunk of `length` bytes that will lie at `target`. */
-  add(target: number, from: Uint8Array, offset: number, length: number, dueNs: number): void {
-    this.#makeRoom(length);
-    this.#bytes.set(from.subarray(offset, offset + length), this.#bytesEnd);
-    this.#push(target, length, dueNs);
+  /** Copies bytes in; the chunks that are added next are theirs, in order. */
+  keep(from: Bytes, offset: number, length: number): void {
+    if (this.size === 0) this.#bytesEnd = 0;
+    if (this.#bytesEnd + length > this.#bytes.u8.length) this.#moveBytes(length);
+    copyBytes(from, offset, this.#bytes, this.#bytesEnd, length);
+    this.#nextStart = this.#bytesEnd;
     this.#bytesEnd += length;
+  }
+
+  /** Adds the next `length` bytes of what was kept, that will lie at `target`. */
+  add(target: number, length: number, dueNs: number): void {
+    this.#push(target, length, dueNs);
+    this.#nextStart += length;
     this.#pendingBytes += length;
   }
 
   /** Adds what happens once everything before it has landed. */
   addMessage(deliver: () => void, dueNs: number): void {
-    this.#makeRoom(0);
     this.#push(MESSAGE, 0, dueNs);
     this.#messages.push(deliver);
   }
@@ -54,22 +62,36 @@ export class PostedQueue {
   }
 
   /**
-   * Puts the first chunk into `memory`, or delivers the first message.
+   * Puts the first entries into `memory`, in order: bytes land, messages are delivered.
    * @param landed told where bytes were put, after they are there
    */
-  landFirst(memory: Uint8Array, landed: (target: number, length: number) => void): void {
-    const at = this.#head & (this.#targets.length - 1);
-    const target = this.#targets[at]!;
-    const length = this.#lengths[at]!;
-    this.#head++;
-    if (target === MESSAGE) {
-      this.#messages.shift()!();
-      return;
+  land(entries: number, memory: Bytes, landed: (target: number, length: number) => void): void {
+    // a message's receiver may come back here: what it lands or posts is looked at anew
+    for (let left = entries; left > 0 && this.size > 0; ) {
+      const mask = this.#targets.length - 1;
+      const at = this.#head & mask;
+      const target = this.#targets[at]!;
+      if (target === MESSAGE) {
+        this.#head++;
+        left--;
+        this.#messages.shift()!();
+        continue;
+      }
+      // neighbours go in one copy
+      let length = 0;
+      const start = this.#starts[at]!;
+      do {
+        length += this.#lengths[this.#head++ & mask]!;
+        left--;
+      } while (
+        left > 0 &&
+        this.size > 0 &&
+        this.#follows(this.#head & mask, target + length, start + length)
+      );
+      this.#pendingBytes -= length;
+      copyBytes(this.#bytes, start, memory, target, length);
+      landed(target, length);
     }
-    const start = this.#starts[at]!;
-    memory.set(this.#bytes.subarray(start, start + length), target);
-    this.#pendingBytes -= length;
-    landed(target, length);
   }
 
   /** How many entries must land so that none is left that overlaps these bytes; 0 if none does. */
@@ -93,18 +115,17 @@ export class PostedQueue {
     this.#messages.length = 0;
   }
 
+  #follows(at: number, target: number, start: number): boolean {
+    return this.#targets[at] === target && this.#starts[at] === start;
+  }
+
   #push(target: number, length: number, dueNs: number): void {
+    if (this.size === this.#targets.length) this.#growEntries();
     const at = this.#tail++ & (this.#targets.length - 1);
     this.#targets[at] = target;
     this.#lengths[at] = length;
-    this.#starts[at] = this.#bytesEnd;
+    this.#starts[at] = this.#nextStart;
     this.#dueNs[at] = dueNs;
-  }
-
-  #makeRoom(length: number): void {
-    if (this.size === 0) this.#bytesEnd = 0;
-    if (this.size === this.#targets.length) this.#growEntries();
-    if (this.#bytesEnd + length > this.#bytes.length) this.#moveBytes(length);
   }
 
   #growEntries(): void {
@@ -121,16 +142,19 @@ export class PostedQueue {
     this.#tail = from;
   }
 
-  /** What is pending moves to the front; if that is not enough, to a larger array. */
+  /** What is pending moves to the front; if that is not enough, to a larger buffer. */
   #moveBytes(length: number): void {
     const mask = this.#targets.length - 1;
     const start = this.#bytesEnd - this.#pendingBytes;
-    let bytes = this.#bytes.length;
+    const old = this.#bytes.u8;
+    let bytes = old.length;
     while (this.#pendingBytes + length > bytes) bytes *= 2;
-    const moved = bytes === this.#bytes.length ? this.#bytes : new Uint8Array(bytes);
-    if (moved === this.#bytes) moved.copyWithin(0, start, this.#bytesEnd);
-    else moved.set(this.#bytes.subarray(start, this.#bytesEnd));
-    this.#bytes = moved;
+    if (bytes === old.length) {
+      old.copyWithin(0, start, this.#bytesEnd);
+    } else {
+      this.#bytes = bytesOf(new Uint8Array(bytes));
+      this.#bytes.u8.set(old.subarray(start, this.#bytesEnd));
+    }
     for (let entry = this.#head; entry < this.#tail; entry++) {
       this.#starts[entry & mask] = this.#starts[entry & mask]! - start;
     }

@@ -9,14 +9,14 @@
  * No chunk crosses a page (as no PCIe packet does), a descriptor is whole. A page's truth is marked when the bytes are
  * there, never before: who copied the page in between holds a torn copy, and the mark tells.
  */
-import type { Bytes } from '../../hardware/bytes.js';
+import { type Bytes, bytesOf } from '../../hardware/bytes.js';
 import { IommuDomain } from '../../hardware/iommu/domain.js';
 import type { DomainHandle } from '../../hardware/iommu/handle.js';
 import { PAGE_BYTES, PAGE_SHIFT } from '../../hardware/units.js';
 import type { Choices } from '../clockwork/choices.js';
 import type { HostTime } from '../clockwork/host-time.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
-import { type BusTiming, PCIE_TIMING } from './bus-timing.js';
+import { type BusTiming, drawBusTiming } from './bus-timing.js';
 import { PostedQueue } from './posted-queue.js';
 
 export interface PostedDomainOptions {
@@ -34,7 +34,7 @@ export class PostedDomain extends IommuDomain {
   readonly #host: HostTime;
   /** A descriptor is one packet on the bus: made here, posted whole. */
   readonly #words = new Int32Array(4);
-  readonly #wordBytes = new Uint8Array(this.#words.buffer);
+  readonly #wordBytes = bytesOf(new Uint8Array(this.#words.buffer));
   /** When the bus has carried everything that was posted. */
   #busyUntilNs = 0;
   /** What landed and is not in the event log yet. */
@@ -47,7 +47,7 @@ export class PostedDomain extends IommuDomain {
     super(handle);
     this.#scheduler = options.scheduler;
     this.#choices = options.choices;
-    this.#timing = { ...PCIE_TIMING, ...options.timing };
+    this.#timing = { ...drawBusTiming(options.choices), ...options.timing };
     this.#host = options.host;
   }
 
@@ -66,13 +66,14 @@ export class PostedDomain extends IommuDomain {
 
   override write(offset: number, from: Bytes, fromOffset: number, length: number): void {
     const { minChunkBytes, maxChunkBytes } = this.#timing;
-    const startNs = this.#startNs();
+    const startNs = this.#begin(from, fromOffset, length);
     for (let done = 0; done < length; ) {
       const toPageEnd = PAGE_BYTES - ((offset + done) % PAGE_BYTES);
       const chunk = Math.min(length - done, toPageEnd, this.#choices.between(minChunkBytes, maxChunkBytes));
-      this.#post(offset + done, from.u8, fromOffset + done, chunk, startNs);
+      this.#queue.add(offset + done, chunk, this.#carry(chunk, startNs));
       done += chunk;
     }
+    this.#arm();
   }
 
   override writeDescriptor(offset: number, word0: number, word1: number, word2: number, word3: number): void {
@@ -80,18 +81,18 @@ export class PostedDomain extends IommuDomain {
     this.#words[1] = word1;
     this.#words[2] = word2;
     this.#words[3] = word3;
-    this.#post(offset, this.#wordBytes, 0, 16, this.#startNs());
+    this.#postWords(offset, 16);
   }
 
   override writeDescriptorEnd(offset: number, word2: number, word3: number): void {
     this.#words[0] = word2;
     this.#words[1] = word3;
-    this.#post(offset + 8, this.#wordBytes, 0, 8, this.#startNs());
+    this.#postWords(offset + 8, 8);
   }
 
   override writeWord(offset: number, value: number): void {
     this.#words[0] = value;
-    this.#post(offset, this.#wordBytes, 0, 4, this.#startNs());
+    this.#postWords(offset, 4);
   }
 
   /** What the device sends behind its writes: an interrupt message must not overtake them. */
@@ -127,12 +128,20 @@ export class PostedDomain extends IommuDomain {
     return this.#busyUntilNs;
   }
 
-  #post(target: number, from: Uint8Array, offset: number, length: number, startNs: number): void {
+  /** One packet on the bus. */
+  #postWords(offset: number, bytes: number): void {
+    const startNs = this.#begin(this.#wordBytes, 0, bytes);
+    this.#queue.add(offset, bytes, this.#carry(bytes, startNs));
+    this.#arm();
+  }
+
+  /** Takes the bytes over, once there is room for them. Returns when the first may be carried. */
+  #begin(from: Bytes, offset: number, length: number): number {
     while (this.#queue.size !== 0 && this.#queue.pendingBytes + length > this.#timing.maxPendingBytes) {
       this.#land(1);
     }
-    this.#queue.add(target, from, offset, length, this.#carry(length, startNs));
-    this.#arm();
+    this.#queue.keep(from, offset, length);
+    return this.#startNs();
   }
 
   #arm(): void {
@@ -148,12 +157,15 @@ export class PostedDomain extends IommuDomain {
   readonly #landDue = (): void => {
     this.#armed = false;
     const nowNs = this.#scheduler.nowNs();
-    while (this.#queue.dueAt(0) <= nowNs) this.#land(1);
+    let due = 0;
+    while (this.#queue.dueAt(due) <= nowNs) due++;
+    this.#land(due);
     this.#arm();
   };
 
   #land(entries: number): void {
-    for (let left = entries; left > 0; left--) this.#queue.landFirst(this.u8, this.#landed);
+    if (entries === 0) return;
+    this.#queue.land(entries, this, this.#landed);
     this.#logLanded();
   }
 

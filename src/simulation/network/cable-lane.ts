@@ -5,8 +5,9 @@
  *
  * Several frames arrive in one event where they are close together: a busy cable would be all there is in a run otherwise.
  */
+import { copyBytes } from '../../hardware/wire/copy-bytes.js';
 import { FrameRing } from '../../hardware/wire/frame-ring.js';
-import type { FrameSink, WireStats } from '../../hardware/wire/wire.js';
+import { type FrameSink, MAX_FRAME_BYTES, type WireStats } from '../../hardware/wire/wire.js';
 import type { Choices } from '../clockwork/choices.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 
@@ -43,9 +44,13 @@ export interface LaneCounts {
 }
 
 interface Travelling {
-  readonly dueNs: number;
+  dueNs: number;
+  length: number;
   readonly bytes: Uint8Array;
 }
+
+/** Frames up to this are kept in buffers of this size; longer ones in larger ones. */
+const COMMON_BYTES = 2048;
 
 /** Preamble, gap and CRC of a frame. */
 const OVERHEAD_BYTES = 24;
@@ -63,6 +68,9 @@ export class CableLane {
   readonly #ring: FrameRing;
   /** By due time. */
   readonly #travelling: Travelling[] = [];
+  /** Buffers to be used again: making one costs more than filling it. */
+  readonly #spare: Travelling[] = [];
+  readonly #spareLarge: Travelling[] = [];
   #freeNs = 0;
   #lastDueNs = 0;
   #armed = false;
@@ -90,11 +98,10 @@ export class CableLane {
     if (startNs - nowNs > this.#options.queueBytes * nsPerByte) return false;
     this.#freeNs = startNs + (length + OVERHEAD_BYTES) * nsPerByte;
     if (this.#isLost()) return true;
-    const frame = bytes.slice(offset, offset + length);
-    this.#travel(frame);
-    if (this.#choices.chance(this.faults.duplicate)) {
+    this.#travel(bytes, offset, length);
+    if (this.faults.duplicate > 0 && this.#choices.chance(this.faults.duplicate)) {
       this.counts.duplicated++;
-      this.#travel(frame);
+      this.#travel(bytes, offset, length);
     }
     return true;
   }
@@ -113,15 +120,15 @@ export class CableLane {
       this.counts.partitioned++;
       return true;
     }
-    if (!this.#choices.chance(this.faults.loss)) return false;
+    if (this.faults.loss === 0 || !this.#choices.chance(this.faults.loss)) return false;
     this.counts.lost++;
     return true;
   }
 
-  #travel(bytes: Uint8Array): void {
+  #travel(bytes: Uint8Array, offset: number, length: number): void {
     const { delayNs, jitterNs } = this.#options;
     let dueNs = this.#freeNs + delayNs + this.#choices.int(jitterNs + 1);
-    if (this.#choices.chance(this.faults.reorder)) {
+    if (this.faults.reorder > 0 && this.#choices.chance(this.faults.reorder)) {
       this.counts.reordered++;
       dueNs += this.#choices.int(this.faults.reorderNs);
     } else {
@@ -130,8 +137,19 @@ export class CableLane {
     }
     let at = this.#travelling.length;
     while (at > 0 && this.#travelling[at - 1]!.dueNs > dueNs) at--;
-    this.#travelling.splice(at, 0, { dueNs, bytes });
+    const frame = this.#buffer(length);
+    frame.dueNs = dueNs;
+    frame.length = length;
+    copyBytes(frame.bytes, 0, bytes, offset, length);
+    if (at === this.#travelling.length) this.#travelling.push(frame);
+    else this.#travelling.splice(at, 0, frame);
     this.#arm();
+  }
+
+  #buffer(length: number): Travelling {
+    const isCommon = length <= COMMON_BYTES;
+    const spare = (isCommon ? this.#spare : this.#spareLarge).pop();
+    return spare ?? { dueNs: 0, length, bytes: new Uint8Array(isCommon ? COMMON_BYTES : MAX_FRAME_BYTES) };
   }
 
   #arm(): void {
@@ -148,8 +166,9 @@ export class CableLane {
     const nowNs = this.#scheduler.nowNs();
     let arrived = 0;
     while (arrived < this.#travelling.length && this.#travelling[arrived]!.dueNs <= nowNs) {
-      const { bytes } = this.#travelling[arrived++]!;
-      if (!this.#ring.push(bytes, 0, bytes.length)) this.overruns++;
+      const frame = this.#travelling[arrived++]!;
+      if (!this.#ring.push(frame.bytes, 0, frame.length)) this.overruns++;
+      (frame.bytes.length === COMMON_BYTES ? this.#spare : this.#spareLarge).push(frame);
     }
     this.#travelling.splice(0, arrived);
     this.#arm();

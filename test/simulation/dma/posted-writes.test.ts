@@ -112,7 +112,7 @@ describe('posted writes', () => {
       expect(scheduler.nowNs()).toBeGreaterThan(before);
       expect([...truth.keys()].filter((page) => truth[page] === 1)).toEqual([0, 1, 8]);
     }
-    expect(seenPart).toBeGreaterThan(40);
+    expect(seenPart).toBeGreaterThan(20);
   });
 
   it('are pushed by a read of what they overlap, with all before them and none behind', () => {
