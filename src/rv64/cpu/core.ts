@@ -185,6 +185,15 @@ export class Rv64Core {
     this.#longs[AT.SIP / 8] = this.#longs[AT.SIP / 8]! | SSIP;
   }
 
+  /** A floating-point register as it lies: a single is boxed. */
+  f(n: number): bigint {
+    return this.#longs[AT.F / 8 + n]!;
+  }
+
+  setF(n: number, value: bigint): void {
+    this.#longs[AT.F / 8 + n] = value;
+  }
+
   /** Instructions retired since power on. */
   instructions(): number {
     return Number(this.#longs[AT.INSTRET / 8]!);
