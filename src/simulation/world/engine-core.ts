@@ -41,12 +41,20 @@ export interface EngineCoreOptions {
 /** Remembers when each page was written last, for who finds it wrong later. */
 class WatchedDomain extends PostedDomain {
   readonly writtenNs: Float64Array;
+  readonly #core: VirtualCore;
   readonly #scheduler: Scheduler;
 
-  constructor(handle: DomainHandle, options: PostedDomainOptions) {
+  constructor(handle: DomainHandle, options: PostedDomainOptions, core: VirtualCore) {
     super(handle, options);
+    this.#core = core;
     this.writtenNs = new Float64Array(handle.memory.byteLength / PAGE_BYTES);
     this.#scheduler = options.scheduler;
+  }
+
+  /** The engine is a thread: others run between two accesses of its own. */
+  override translate(iovaLow: number, iovaHigh: number, bytes: number, write: boolean): number {
+    if (this.#core.isOnStack) this.#scheduler.point(this.#core);
+    return super.translate(iovaLow, iovaHigh, bytes, write);
   }
 
   override markWritten(offset: number, bytes: number): void {
@@ -187,7 +195,11 @@ export class EngineCore implements EngineThread {
     const { scheduler, choices, host } = this.#o;
     const pool = this.#attaching;
     const name = `dma ${pool}`;
-    const domain = new WatchedDomain(handle, { scheduler, choices: choices.fork(name), host });
+    const domain = new WatchedDomain(
+      handle,
+      { scheduler, choices: choices.fork(name), host },
+      this.core,
+    );
     this.#domains.get(pool)?.close();
     this.#domains.set(pool, domain);
     return domain;

@@ -59,6 +59,9 @@ export class Hop {
   /** The source has begun to undo: its memory is no measure any more. */
   isRollingBack = false;
   isQuiesced = false;
+  /** When tracking had begun, and the last harvest began. */
+  trackingSinceNs = Infinity;
+  harvestSinceNs = 0;
   trackerReport: TrackerReport | null = null;
   phase: Phase = { phase: 'none' };
   readonly #o: HopOptions;
@@ -110,6 +113,12 @@ export class Hop {
     const map = new Uint8Array(vm.ramBytes / 4096);
     const counters = new Float64Array(STREAM_COUNTERS);
     const device = new WatchedDevice(source.deviceOf(this.sourceVm), {
+      started: () => {
+        this.trackingSinceNs = this.#o.scheduler.nowNs();
+      },
+      harvestBegins: () => {
+        this.harvestSinceNs = this.#o.scheduler.nowNs();
+      },
       harvested: (marks, report) => listener.onHarvest(this, marks, report),
       rollingBack: () => {
         this.isRollingBack = true;

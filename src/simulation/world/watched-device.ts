@@ -10,6 +10,9 @@ import type {
 } from '../../migration/device-migrator.js';
 
 export interface DeviceWatcher {
+  /** From now on no DMA write may go unmarked. */
+  started(): void;
+  harvestBegins(): void;
   /** Marks of one harvest, one byte per page. */
   harvested(marks: Uint8Array, report: HarvestReport): void;
   /** Everything from here on may be written again: the migration was called off. */
@@ -33,11 +36,13 @@ export class WatchedDevice implements DeviceMigrator {
     this.#inner.prepare?.();
   }
 
-  start(): Promise<void> {
-    return this.#inner.start();
+  async start(): Promise<void> {
+    await this.#inner.start();
+    this.#watcher.started();
   }
 
   async harvest(into: Uint8Array): Promise<HarvestReport> {
+    this.#watcher.harvestBegins();
     const report = await this.#inner.harvest(into);
     this.#watcher.harvested(into, report);
     return report;

@@ -1,4 +1,5 @@
 /** Every promise, with the memory it needs for one run. */
+import { everyWriteMarked } from './every-write-marked.js';
 import { guestContent } from './guest-content.js';
 import { noPageLost } from './no-page-lost.js';
 import { nothingLeaked } from './nothing-leaked.js';
@@ -9,6 +10,7 @@ import { sourceIntact } from './source-intact.js';
 
 export const makePromises = (): readonly WorldPromise[] => [
   noPageLost(),
+  everyWriteMarked(),
   oneRunningVm(),
   sourceIntact(),
   guestContent(),
