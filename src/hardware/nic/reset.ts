@@ -8,7 +8,7 @@
  *             TXDCTL (but ENABLE), TDWBAL/H and the DCA registers survive, as do the statistics
  */
 import type { Clock } from '../clock.js';
-import { resetConfigSpace } from '../pci/config-image.js';
+import { configImage, resetConfigSpace } from '../pci/config-image.js';
 import type { MsiSink } from '../pci/msi.js';
 import { PF_FUNCTION } from '../pci/offsets.js';
 import { raisePf, resetInterrupts } from './interrupts.js';
@@ -30,6 +30,7 @@ import {
 import { writeQueueControl, zeroQueueHead } from './queue-state.js';
 import { REGISTERS } from './registers.js';
 import {
+  CONFIG_WORDS,
   CONTROL,
   MAX_VFS,
   NIC_SHARED_BYTES,
@@ -76,7 +77,8 @@ export function resetNic(shared: NicShared, parameters: NicParameters): void {
   resetRegisters(shared);
   for (let fn = 0; fn < POOL_COUNT; fn++) {
     resetMsix(shared, fn);
-    resetConfigSpace(words, fn);
+    // nobody looks yet: in one go
+    words.set(configImage(fn), REGION.config + fn * CONFIG_WORDS);
   }
   announceReset(shared);
 }

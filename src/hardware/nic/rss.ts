@@ -96,22 +96,22 @@ export class Rss {
     return changed;
   }
 
+  /** The hash of a byte at each position of the input: linear, so that each value is a smaller one and one bit more. */
   #expandKey(): void {
     const key = this.#key;
+    const tables = this.#tables;
+    const windows = new Int32Array(8);
     for (let position = 0; position < INPUT_BYTES; position++) {
-      for (let value = 0; value < 256; value++) {
-        let hash = 0;
-        for (let bit = 0; bit < 8; bit++) {
-          if ((value & (0x80 >> bit)) === 0) continue;
-          // the 32 key bits that begin at this input bit
-          const high =
-            (key[position]! << 24) |
-            (key[position + 1]! << 16) |
-            (key[position + 2]! << 8) |
-            key[position + 3]!;
-          hash ^= bit === 0 ? high : (high << bit) | (key[position + 4]! >>> (8 - bit));
-        }
-        this.#tables[(position << 8) | value] = hash;
+      // the 32 key bits that begin at this byte, and at each further bit of it
+      const high =
+        (key[position]! << 24) | (key[position + 1]! << 16) | (key[position + 2]! << 8) | key[position + 3]!;
+      windows[0] = high;
+      for (let bit = 1; bit < 8; bit++) windows[bit] = (high << bit) | (key[position + 4]! >>> (8 - bit));
+      const first = position << 8;
+      tables[first] = 0;
+      for (let value = 1; value < 256; value++) {
+        const bit = Math.clz32(value & -value) - 24;
+        tables[first | value] = tables[first | (value & (value - 1))]! ^ windows[bit]!;
       }
     }
   }

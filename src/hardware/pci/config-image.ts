@@ -122,6 +122,9 @@ const imageOf = (functionNumber: number) => (functionNumber === PF_FUNCTION ? PF
 /** The writable bits of every dword of a function's configuration space. */
 export const writableConfigBits = (functionNumber: number): Int32Array => imageOf(functionNumber).writable;
 
+/** The power-on values of a function's configuration space. */
+export const configImage = (functionNumber: number): Int32Array => imageOf(functionNumber).values;
+
 /** Puts the power-on values back: bus mastering and MSI-X off, BARs unassigned. */
 export function resetConfigSpace(words: Int32Array, functionNumber: number): void {
   const { values } = imageOf(functionNumber);
