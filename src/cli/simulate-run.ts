@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolveShipped } from '../control/package-root.js';
+import { loadPlugin, resolveOptions } from '../plugin/loader.js';
 import { runCampaign } from '../simulation/campaign/campaign.js';
 import {
   type RunChoices,
@@ -29,6 +30,8 @@ const PRINTED_FAILURES = 20;
 
 /** @returns whether every promise was kept. */
 export async function carryOut(order: SimulateOrder, options: SimulateOptions): Promise<boolean> {
+  // a plugin that cannot be loaded is told once, not for each seed
+  resolveOptions((await loadPlugin(pluginOf(options.plugin))).definition, modeOf(options));
   switch (order.kind) {
     case 'one':
       return await runOne(order.seed, options);
@@ -37,9 +40,8 @@ export async function carryOut(order: SimulateOrder, options: SimulateOptions): 
     case 'many':
       return await runMany(order, options);
     case 'figures': {
-      const { mode, json } = options;
       const plugin = pluginOf(options.plugin);
-      await runFigures({ plugin, ...(mode === undefined ? {} : { mode }), cores: order.cores, json });
+      await runFigures({ plugin, ...modeOf(options), cores: order.cores, json: options.json });
       return true;
     }
   }
@@ -48,15 +50,17 @@ export async function carryOut(order: SimulateOrder, options: SimulateOptions): 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 function simulationOf(options: SimulateOptions): SeedlessOptions {
-  const { mode, image, faultPlan } = options;
+  const { image, faultPlan } = options;
   return {
     plugin: pluginOf(options.plugin),
     faults: parseFaults(options.faults),
-    ...(mode === undefined ? {} : { mode }),
+    ...modeOf(options),
     ...(image === undefined ? {} : { image }),
     ...(faultPlan === undefined ? {} : { faultPlan: readFaultPlan(faultPlan) }),
   };
 }
+
+const modeOf = ({ mode }: SimulateOptions): Record<string, string> => (mode === undefined ? {} : { mode });
 
 const pluginOf = (plugin: string): string => (plugin.includes('/') ? resolveShipped(plugin) : plugin);
 
@@ -79,7 +83,9 @@ async function runOne(seed: number, options: SimulateOptions): Promise<boolean> 
   });
   const report = { ...result, wallMs: performance.now() - startMs };
   if (options.trace !== undefined) {
-    writeFileSync(options.trace, writeTrace(log!.all()));
+    const { plan, problems, logHash } = report;
+    const replay = replayCommand(seed, choicesOf(options));
+    writeFileSync(options.trace, writeTrace(log!.all(), { simulated: replay, logHash, plan, problems }));
     say(`every event, for Perfetto: ${options.trace}`);
   }
   if (options.json) printJson(report);
