@@ -78,6 +78,8 @@ export class FloatHart extends TestHart {
   }
 
   #operands(operands: readonly bigint[], format: Format): void {
-    operands.forEach((bits, i) => this.core.setF(OPERANDS[i]!, format === SINGLE ? bits | BOX : bits));
+    operands.forEach((bits, i) => {
+      this.core.setF(OPERANDS[i]!, format === SINGLE ? bits | BOX : bits);
+    });
   }
 }
