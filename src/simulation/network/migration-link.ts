@@ -57,6 +57,8 @@ export class MigrationLink {
   readonly #ends: LinkEnd[] = [];
   #listener: Listener | null = null;
   #cut: CutKind | null = null;
+  #bytesPerSecond: number;
+  #stalledUntilNs = 0;
 
   constructor(
     scheduler: Scheduler,
@@ -68,6 +70,7 @@ export class MigrationLink {
     this.#choices = choices;
     this.#hosts = hosts;
     this.#options = { ...RACK_LINK, ...options };
+    this.#bytesPerSecond = this.#options.bytesPerSecond;
     hosts.forEach((host, index) => {
       host.onCrash(() => this.#crashed(index));
     });
@@ -93,6 +96,7 @@ export class MigrationLink {
         return;
       }
       this.#at(there, 'connect', () => {
+        if (source.isCrashed) return;
         const listener = this.#listener;
         if (this.#cut !== null || listener === null || listener.taken) {
           const why = this.#cut !== null ? 'ENETUNREACH' : 'ECONNREFUSED';
@@ -141,11 +145,13 @@ export class MigrationLink {
   /** Nothing moves for so long, either way. */
   stall(ns: number): void {
     this.#log('stall', ns);
+    this.#stalledUntilNs = Math.max(this.#stalledUntilNs, this.#scheduler.nowNs() + ns);
     for (const end of this.#ends) end.out.stall(ns);
   }
 
   setBandwidth(bytesPerSecond: number): void {
     this.#log('bandwidth', bytesPerSecond);
+    this.#bytesPerSecond = bytesPerSecond;
     for (const end of this.#ends) end.out.bytesPerSecond = bytesPerSecond;
   }
 
@@ -169,11 +175,12 @@ export class MigrationLink {
         host,
         peer,
         what,
-        pipe: this.#options,
+        pipe: { ...this.#options, bytesPerSecond: this.#bytesPerSecond },
       });
     const near = make(source, 'to destination', 'sim:link');
     const far = make(destination, 'to source', 'the source');
     LinkEnd.connect(near, far);
+    for (const { out } of [near, far]) out.stall(Math.max(0, this.#stalledUntilNs - this.#scheduler.nowNs()));
     this.#ends.push(near, far);
     return [near, far];
   }

@@ -87,7 +87,7 @@ describe('the simulated Ethernet', () => {
           expect(rig.c.heard).toEqual([]);
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
   });
 
