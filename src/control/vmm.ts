@@ -27,6 +27,8 @@ export interface VmmOptions {
   readonly emit: (event: string, data?: JsonObject) => void;
   /** A line of the guest's console. */
   readonly onConsole?: (line: string) => void;
+  /** What a guest with a terminal wrote there. */
+  readonly onTerminal?: (bytes: Uint8Array) => void;
 }
 
 /** A VMM asked for what it does not have: no VM yet, or not in this state. */
@@ -143,6 +145,10 @@ export class Vmm {
   #onVmEvent(event: VmEvent): void {
     if (event.kind === 'console') {
       this.#options.onConsole?.(event.line);
+      return;
+    }
+    if (event.kind === 'terminal') {
+      this.#options.onTerminal?.(event.bytes);
       return;
     }
     switch (event.state.kind) {

@@ -7,12 +7,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import type { LoadedImage } from '../guest/loaded-image.js';
 import { blockThread, type Random, realTimers, type TimerClock, type WordWait } from '../hardware/clock.js';
 import { compileAtFullSpeed } from '../machine/full-speed.js';
 import { VCPU_STACK_MB } from '../machine/layout.js';
 import type { VcpuEvent } from '../machine/vcpu-events.js';
 import type { SlotHandle } from './guest-bus-view.js';
+import type { GuestImage } from './guest-kind.js';
 import type { NicCommand, NicReply, NicWorkerData } from './nic-messages.js';
 import type { VcpuThreadMessage, VcpuWorkerData } from './vcpu-core.js';
 
@@ -43,7 +43,7 @@ export interface EngineThread {
 
 export interface VcpuThreadBoot {
   readonly name: string;
-  readonly image: LoadedImage;
+  readonly image: GuestImage;
   readonly memory: WebAssembly.Memory;
   readonly slots: readonly SlotHandle[];
 }

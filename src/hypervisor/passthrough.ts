@@ -14,7 +14,7 @@ import { type MemoryLayout, SCRATCH_BYTES } from '../machine/layout.js';
 import { BarMap, createBarMapBuffer } from './bar-map.js';
 import type { SlotHandle } from './guest-bus-view.js';
 import { GuestVfBar, type VfStatistics } from './guest-vf-bar.js';
-import type { InterruptRoute } from './interrupt-remap.js';
+import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
 import type { Nic } from './nic.js';
 import {
   barWindow,
@@ -62,6 +62,8 @@ export interface PassthroughOptions {
   readonly scratchPages: number;
   /** The IOMMU has dirty bits. */
   readonly iommuDirtyBits: boolean;
+  /** Where its messages go. */
+  readonly messages: InterruptTarget;
 }
 
 /** What plugins are handed. */
@@ -95,6 +97,7 @@ export class PassedThroughVf {
   /** What a tracker core's thread needs; passthrough-core.js opens it. */
   readonly handle: PassthroughHandle;
   readonly #layout: MemoryLayout;
+  readonly #messages: InterruptTarget;
   #cancelAnnouncement: (() => void) | null = null;
 
   constructor(options: PassthroughOptions) {
@@ -102,6 +105,7 @@ export class PassedThroughVf {
     this.nic = nic;
     this.vf = vf;
     this.#layout = layout;
+    this.#messages = options.messages;
     const scratchOffset = layout.scratchOffset + options.scratchPage * PAGE_BYTES;
     const scratchBytes = options.scratchPages * PAGE_BYTES;
     this.domain = createDomainHandle(
@@ -114,7 +118,7 @@ export class PassedThroughVf {
       { dirtyBits: options.iommuDirtyBits },
     );
     const barMap = createBarMapBuffer();
-    const routes = [nic.hostRoute, this.#route(memory)];
+    const routes = [nic.hostRoute, this.#route()];
     this.slot = { slot: options.slot, nic: nic.handle, vf, barMap, routes };
     this.handle = closeHandle({ vf, nic: nic.handle, memory, ramBytes: layout.ramBytes, barMap, routes });
     this.view = this.#makeView(memory, barMap, {
@@ -125,7 +129,7 @@ export class PassedThroughVf {
   }
 
   attach(): Promise<void> {
-    return this.nic.attach(this.vf, this.domain, this.#route(this.domain.memory).target);
+    return this.nic.attach(this.vf, this.domain, this.#messages);
   }
 
   release(): Promise<void> {
@@ -138,9 +142,8 @@ export class PassedThroughVf {
     return { reads: control[DOMAIN_WORD.readFaults]!, writes: control[DOMAIN_WORD.writeFaults]! };
   }
 
-  #route(memory: SharedArrayBuffer): InterruptRoute {
-    const { controlOffset } = this.#layout;
-    return { requester: requesterOf(this.vf), target: { kind: 'vm', memory, controlOffset } };
+  #route(): InterruptRoute {
+    return { requester: requesterOf(this.vf), target: this.#messages };
   }
 
   /**

@@ -3,16 +3,16 @@
  * thread talks to it through the control page.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { LoadedImage } from '../guest/loaded-image.js';
 import { realClock } from '../hardware/clock.js';
-import { layoutFor } from '../machine/layout.js';
 import { controlWords } from '../machine/memory.js';
 import { runVcpu } from '../machine/vcpu.js';
 import { GuestBusView, type SlotHandle } from './guest-bus-view.js';
+import { type GuestImage, guestKind, isLinux } from './guest-kind.js';
+import { runLinux } from './linux-vcpu.js';
 import { nameThread, threadPath } from './thread-cpu.js';
 
 export interface VcpuWorkerData {
-  readonly image: LoadedImage;
+  readonly image: GuestImage;
   readonly memory: WebAssembly.Memory;
   /** Transferred: the far end is the VcpuControl's. */
   readonly port: MessagePort;
@@ -27,6 +27,7 @@ export interface VcpuThreadMessage {
 const { image, memory, port, slots } = workerData as VcpuWorkerData;
 nameThread('srvm vcpu');
 parentPort!.postMessage({ threadPath: threadPath() } satisfies VcpuThreadMessage);
-const control = controlWords(memory, layoutFor(image.ramBytes));
+const control = controlWords(memory, guestKind(image).layout);
 const bus = new GuestBusView(slots, control, realClock);
-await runVcpu({ image, memory, port }, { bus, clock: realClock });
+if (isLinux(image)) runLinux({ image, memory, port, slots }, bus);
+else await runVcpu({ image, memory, port }, { bus, clock: realClock });

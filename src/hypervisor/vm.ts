@@ -7,14 +7,15 @@
  *                                      running --> halted | trapped
  */
 import { type LoadImageOptions, loadImage } from '../guest/load-image.js';
-import type { LoadedImage } from '../guest/loaded-image.js';
 import type { Clock } from '../hardware/clock.js';
-import { SharedDirtyMap } from '../machine/dirty-map.js';
-import { CTRL, layoutFor, type MemoryLayout } from '../machine/layout.js';
-import { controlWords, createMemory, writeBootState } from '../machine/memory.js';
+import type { DirtyMap } from '../machine/dirty-map.js';
+import { CTRL, type MemoryLayout } from '../machine/layout.js';
+import { controlWords } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
-import { decodeVcpuState, type VcpuState } from '../machine/vcpu-state.js';
+import type { CommonVcpuState } from '../machine/vcpu-kind.js';
+import { TerminalInput } from '../rv64/machine/terminal-input.js';
 import type { PageMapping } from './bar-map.js';
+import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
 import type { Nic, VfAssignment } from './nic.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
@@ -30,7 +31,7 @@ export interface VmVf {
 export interface VmOptions {
   readonly name: string;
   /** A loaded image, or a file to load one from. */
-  readonly image: LoadedImage | ({ readonly path: string } & LoadImageOptions);
+  readonly image: GuestImage | ({ readonly path: string } & LoadImageOptions);
   readonly commandLine?: string;
   /** In the order of their slots, from slot 1 on; at most MAX_VM_VFS. */
   readonly vfs?: readonly VmVf[];
@@ -47,7 +48,9 @@ export interface VmOptions {
 
 export type VmEvent =
   | { readonly kind: 'state'; readonly state: VmState }
-  | { readonly kind: 'console'; readonly line: string };
+  | { readonly kind: 'console'; readonly line: string }
+  /** What a guest with a terminal wrote there. */
+  | { readonly kind: 'terminal'; readonly bytes: Uint8Array };
 export type VmListener = (event: VmEvent) => void;
 
 /** Version of what saveVmState returns. */
@@ -56,7 +59,7 @@ export const VM_STATE_VERSION = 1;
 /** vCPU, pending interrupts and clock: a VM without its memory and its devices. */
 export interface SavedVmState {
   readonly version: number;
-  readonly vcpu: VcpuState;
+  readonly vcpu: CommonVcpuState;
 }
 
 export interface VmInfo {
@@ -95,9 +98,10 @@ const STOP_LIMIT_MS = 2000;
 
 export class VirtualMachine {
   readonly name: string;
-  readonly image: LoadedImage;
+  readonly image: GuestImage;
   readonly layout: MemoryLayout;
   readonly clock: Clock;
+  readonly #kind: GuestKind;
   readonly #listeners = new Set<VmListener>();
   #state: VmState;
   #memory: WebAssembly.Memory | null;
@@ -113,7 +117,7 @@ export class VirtualMachine {
   /** Resolves when the guest is compiled and held: start(), or restoreVmState() and resume(), take effect at once. */
   static async create(options: VmOptions): Promise<VirtualMachine> {
     const { image: source } = options;
-    const image = 'path' in source ? await loadImage(source.path, source) : source;
+    const image = 'cacheDir' in source ? await loadImage(source.path, source) : source;
     const vm = new VirtualMachine(options, image);
     try {
       await vm.#build(options);
@@ -124,18 +128,21 @@ export class VirtualMachine {
     return vm;
   }
 
-  private constructor(options: VmOptions, image: LoadedImage) {
+  private constructor(options: VmOptions, image: GuestImage) {
     this.name = options.name;
     this.image = image;
     this.#threads = options.threads ?? realThreads;
     this.clock = this.#threads.timers;
-    this.layout = layoutFor(image.ramBytes);
+    this.#kind = guestKind(image);
+    this.layout = this.#kind.layout;
     this.#state = { kind: options.incoming === true ? 'incoming' : 'created' };
-    this.#memory = options.memory ?? createMemory(this.layout);
+    this.#memory = options.memory ?? this.#kind.createMemory();
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
-    this.#vcpuControl = new VcpuControl(image, this.#memory, this.#threads, {
+    const { compile, timers } = this.#threads;
+    this.#vcpuControl = new VcpuControl(this.#kind.vcpu(this.#memory, compile), this.#memory, timers, {
       onPhase: (phase) => this.#follow(phase),
       onConsole: (line) => this.#emit({ kind: 'console', line }),
+      onTerminal: (bytes) => this.#emit({ kind: 'terminal', bytes }),
     });
   }
 
@@ -145,7 +152,7 @@ export class VirtualMachine {
     if (requested.length > MAX_VM_VFS)
       throw new VmError(`${requested.length} VFs: a VM has at most ${MAX_VM_VFS}`);
     if (options.incoming !== true) {
-      writeBootState(memory, this.image, options.commandLine ?? '', this.clock.nowNs());
+      this.#kind.writeBoot(memory, options.commandLine ?? '', this.clock.nowNs());
     }
     for (const [index, { nic, assignment }] of requested.entries()) {
       const passed = new PassedThroughVf({
@@ -156,6 +163,7 @@ export class VirtualMachine {
         layout: this.layout,
         ...scratchShare(index, requested.length),
         iommuDirtyBits: options.iommuDirtyBits === true,
+        messages: this.#kind.messageTarget(memory),
       });
       this.#vfs.push(passed);
       await passed.attach();
@@ -273,10 +281,9 @@ export class VirtualMachine {
     return this.#vfs;
   }
 
-  /** Where the logging build marks the pages it stores to: guest RAM only. */
-  openDirtyLog(): SharedDirtyMap {
-    const { dirtyLogOffset, ramPages } = this.layout;
-    return new SharedDirtyMap(bufferOf(this.memory), dirtyLogOffset, ramPages);
+  /** Where a vCPU that logs marks the pages it stores to: guest RAM only. */
+  openDirtyLog(): DirtyMap {
+    return this.#kind.openDirtyLog(this.memory, this.#threads.wait);
   }
 
   /** Resolves when every store from now on is logged, or none is any more. */
@@ -307,8 +314,13 @@ export class VirtualMachine {
     if (typeof record !== 'object' || record === null || record.version !== VM_STATE_VERSION) {
       throw new VmError(`the VM's state is not one of version ${VM_STATE_VERSION}`);
     }
-    this.#vcpu.restoreState(decodeVcpuState(record.vcpu, this.image));
+    this.#vcpu.restoreState(this.#kind.decodeState(record.vcpu));
     if (this.#state.kind === 'incoming') this.#enter({ kind: 'paused', atNs: this.clock.nowNs() });
+  }
+
+  /** What somebody types, for a guest with a terminal. Returns how many bytes there was room for. */
+  typeIn(bytes: Uint8Array): number {
+    return new TerminalInput(this.memory, this.layout).write(bytes);
   }
 
   /** Raises an interrupt line of the guest. */

@@ -4,24 +4,19 @@
  *
  *   created --prepared--> paused <--pause / resume--> running --> halted | trapped        any --stop--> stopped
  */
-import type { LoadedImage } from '../guest/loaded-image.js';
 import type { TimerClock } from '../hardware/clock.js';
-import { type CompileAhead, CompiledBuilds } from './compiled-builds.js';
 import { raiseInterruptLine, wakeVcpu } from './interrupt-lines.js';
 import {
-  ASYNCIFY_HEADER_BYTES,
   COMMAND_NUMBER_SHIFT,
   CTRL,
-  layoutFor,
   MAX_THROTTLE_PERCENT,
-  type MemoryLayout,
   THROTTLE_SLICE_MS,
   VCPU_BUILD,
   VCPU_COMMAND,
 } from './layout.js';
-import { controlWords, holdVcpu, readCommandLine, writeCommandLine } from './memory.js';
+import { controlWords, holdVcpu } from './memory.js';
 import type { TrapReport, VcpuEvent } from './vcpu-events.js';
-import { VCPU_STATE_VERSION, type VcpuExit, type VcpuState } from './vcpu-state.js';
+import type { CommonVcpuState, VcpuExit, VcpuKind } from './vcpu-kind.js';
 
 export type VcpuPhase =
   | { readonly kind: 'created' }
@@ -52,12 +47,8 @@ export class VcpuPhaseError extends Error {
 export interface VcpuListener {
   onPhase?(phase: VcpuPhase): void;
   onConsole?(line: string): void;
-}
-
-/** What the main thread lends it. */
-export interface VcpuControlHost {
-  readonly timers: TimerClock;
-  readonly compile: CompileAhead;
+  /** Bytes for a terminal, of guests that have one. */
+  onTerminal?(bytes: Uint8Array): void;
 }
 
 export type BuildName = keyof typeof VCPU_BUILD;
@@ -65,12 +56,10 @@ export type BuildName = keyof typeof VCPU_BUILD;
 /** After the guest started to run: by then whatever waited for that has had the processor. */
 const COMPILE_LOGGING_AFTER_MS = 150;
 
-export class VcpuControl {
+export class VcpuControl<State extends CommonVcpuState = CommonVcpuState> {
   /** Resolves when the plain build is instantiated: from then on a resume takes effect at once. */
   readonly prepared: Promise<void>;
-  readonly #image: LoadedImage;
-  readonly #memory: WebAssembly.Memory;
-  readonly #layout: MemoryLayout;
+  readonly #kind: VcpuKind<State>;
   readonly #control: Int32Array;
   readonly #clockOffset: Float64Array;
   readonly #clock: TimerClock;
@@ -84,25 +73,22 @@ export class VcpuControl {
   #orders = 0;
   #pausedFor = -1;
   #cancelThrottle: (() => void) | null = null;
-  readonly #builds: CompiledBuilds;
   #cancelLogging: (() => void) | null = null;
 
   /** The vCPU starts held: it runs at the first resume. */
   constructor(
-    image: LoadedImage,
+    kind: VcpuKind<State>,
     memory: WebAssembly.Memory,
-    host: VcpuControlHost,
+    timers: TimerClock,
     listener: VcpuListener = {},
   ) {
-    this.#image = image;
-    this.#builds = new CompiledBuilds(image, host.compile);
-    this.#memory = memory;
-    this.#layout = layoutFor(image.ramBytes);
-    this.#control = controlWords(memory, this.#layout);
-    this.#clockOffset = new Float64Array(memory.buffer, this.#layout.controlOffset + CTRL.clockOffset * 4, 1);
-    this.#clock = host.timers;
+    const { layout } = kind;
+    this.#kind = kind;
+    this.#control = controlWords(memory, layout);
+    this.#clockOffset = new Float64Array(memory.buffer, layout.controlOffset + CTRL.clockOffset * 4, 1);
+    this.#clock = timers;
     this.#listener = listener;
-    holdVcpu(memory, this.#layout);
+    holdVcpu(memory, layout);
     this.prepared = this.#until(() => this.#ready && this.#phase.kind !== 'created');
   }
 
@@ -131,13 +117,13 @@ export class VcpuControl {
     // ahead of the migration that will want it; one that cannot be compiled is that migration's trouble
     this.#cancelLogging ??= this.#clock.after(
       COMPILE_LOGGING_AFTER_MS,
-      () => void this.#builds.logging().catch(() => {}),
+      () => void this.#kind.loggingReady().catch(() => {}),
     );
   }
 
   /** Resolves when the guest runs in that build, or will when it is resumed. */
   async useBuild(name: BuildName): Promise<void> {
-    if (name === 'logging') await this.#builds.logging();
+    if (name === 'logging') await this.#kind.loggingReady();
     const build = VCPU_BUILD[name];
     Atomics.store(this.#control, CTRL.build, build);
     if (this.#phase.kind !== 'running') return;
@@ -190,41 +176,19 @@ export class VcpuControl {
   }
 
   /** The stopped vCPU as data. */
-  captureState(): VcpuState {
+  captureState(): State {
     const { kind } = this.#phase;
     if (kind !== 'paused' && kind !== 'halted') throw new VcpuPhaseError(kind, 'be captured');
-    const control = this.#control;
-    const framesAt = this.#layout.asyncifyOffset + ASYNCIFY_HEADER_BYTES;
-    const frameBytes = kind === 'paused' && control[CTRL.framesValid] !== 0 ? control[CTRL.frameBytes] : 0;
-    const globalsAt = this.#layout.controlOffset + CTRL.globals * 4;
-    const copy = (at: number, bytes: number) => new Uint8Array(this.#memory.buffer, at, bytes).slice();
-    return {
-      version: VCPU_STATE_VERSION,
-      guestPages: control[CTRL.guestPages],
-      globals: copy(globalsAt, this.#image.globalTypes.length * 8),
-      frames: copy(framesAt, frameBytes),
-      irqPending: Atomics.load(control, CTRL.irqPending),
-      clockNs: Math.max(0, this.#clock.nowNs() + this.#clockOffset[0]),
-      commandLine: readCommandLine(this.#memory, this.#layout),
-      exit: this.#exit(),
-    };
+    const clockNs = Math.max(0, this.#clock.nowNs() + this.#clockOffset[0]!);
+    return this.#kind.capture({ clockNs, exit: this.#exit() });
   }
 
-  /** Puts a state (of decodeVcpuState) into a prepared or paused vCPU, which goes on from there when it is resumed. */
-  restoreState(state: VcpuState): void {
+  /** Puts a decoded state into a prepared or paused vCPU, which goes on from there when it is resumed. */
+  restoreState(state: State): void {
     const { kind } = this.#phase;
     if (kind !== 'paused' || !this.#ready) throw new VcpuPhaseError(kind, 'take a saved state');
-    const control = this.#control;
-    const bytes = new Uint8Array(this.#memory.buffer);
-    bytes.set(state.globals, this.#layout.controlOffset + CTRL.globals * 4);
-    bytes.set(state.frames, this.#layout.asyncifyOffset + ASYNCIFY_HEADER_BYTES);
-    control[CTRL.guestPages] = state.guestPages;
-    control[CTRL.frameBytes] = state.frames.length;
-    control[CTRL.framesValid] = state.frames.length > 0 ? 1 : 0;
-    writeCommandLine(this.#memory, this.#layout, state.commandLine);
+    this.#kind.restore(state);
     this.#clockOffset[0] = state.clockNs - this.#clock.nowNs();
-    // ORed in: the restored devices may have raised lines already
-    Atomics.or(control, CTRL.irqPending, state.irqPending | 0);
     if (state.exit.kind === 'halted') {
       this.#setPhase({ kind: 'halted', exitCode: state.exit.exitCode, atNs: this.#clock.nowNs() });
     }
@@ -266,6 +230,9 @@ export class VcpuControl {
     switch (event.kind) {
       case 'console':
         this.#listener.onConsole?.(event.line);
+        return;
+      case 'terminal':
+        this.#listener.onTerminal?.(event.bytes);
         return;
       case 'prepared':
         this.#ready = true;

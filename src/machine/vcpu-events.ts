@@ -22,4 +22,6 @@ export type VcpuEvent =
   | { readonly kind: 'trapped'; readonly report: TrapReport; readonly atNs: number }
   /** The worker was told to stop: the guest's memory is no longer used. */
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'console'; readonly line: string };
+  | { readonly kind: 'console'; readonly line: string }
+  /** What a guest with a terminal wrote there. */
+  | { readonly kind: 'terminal'; readonly bytes: Uint8Array };

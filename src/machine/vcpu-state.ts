@@ -4,13 +4,12 @@
  */
 import type { LoadedImage } from '../guest/loaded-image.js';
 import { ASYNCIFY_BYTES, ASYNCIFY_HEADER_BYTES, MAX_COMMAND_LINE_BYTES } from './layout.js';
+import type { CommonVcpuState, VcpuExit } from './vcpu-kind.js';
 
 export const VCPU_STATE_VERSION = 1;
 const GLOBAL_BYTES = 8;
 
-export type VcpuExit = { readonly kind: 'none' } | { readonly kind: 'halted'; readonly exitCode: number };
-
-export interface VcpuState {
+export interface VcpuState extends CommonVcpuState {
   readonly version: number;
   /** memory.size, 64 KiB pages. */
   readonly guestPages: number;
@@ -20,10 +19,7 @@ export interface VcpuState {
   readonly frames: Uint8Array;
   /** Interrupt lines that the guest has not taken yet, one bit each. */
   readonly irqPending: number;
-  /** The guest's clock when it was captured. */
-  readonly clockNs: number;
   readonly commandLine: Uint8Array;
-  readonly exit: VcpuExit;
 }
 
 /** A vCPU state that cannot be. */

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { VirtualMachine } from '../../src/hypervisor/vm.js';
 import type { VmState } from '../../src/hypervisor/vm-state.js';
 import { VmStateError } from '../../src/hypervisor/vm-state.js';
+import type { VcpuState } from '../../src/machine/vcpu-state.js';
 import { type Cabled, cabledNic, echoImage, echoUntil, networkUp, until } from './lab.js';
 
 const MAC = '52:54:00:00:00:01';
@@ -73,7 +74,7 @@ describe('a virtual machine with a VF', () => {
     await vm.pause();
     expect(vm.state.kind).toBe('paused');
     const saved = vm.saveVmState();
-    expect(saved.vcpu.frames.length).toBeGreaterThan(0);
+    expect((saved.vcpu as VcpuState).frames.length).toBeGreaterThan(0);
     vm.resume();
     await vm.setDirtyLogging(true);
     expect(vm.info().build).toBe('logging');
@@ -97,7 +98,8 @@ describe('a virtual machine with a VF', () => {
     expect(target.state.kind).toBe('paused');
     target.resume();
     await target.pause();
-    expect(target.saveVmState().vcpu.commandLine).toEqual(source.saveVmState().vcpu.commandLine);
+    const commandLineOf = (vm: VirtualMachine) => (vm.saveVmState().vcpu as VcpuState).commandLine;
+    expect(commandLineOf(target)).toEqual(commandLineOf(source));
   });
 
   it('refuses what its state does not allow, and names both', async () => {

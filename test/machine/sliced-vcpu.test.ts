@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { TimerClock } from '../../src/hardware/clock.js';
+import { ComponentVcpu } from '../../src/machine/component-vcpu.js';
 import { emptyBus } from '../../src/machine/guest-bus.js';
 import { CTRL, layoutFor } from '../../src/machine/layout.js';
 import { controlWords, createMemory, writeBootState } from '../../src/machine/memory.js';
@@ -44,12 +45,8 @@ async function startSliced(commandLine: string, pollsPerSlice = Number.POSITIVE_
   const memory = createMemory(layout);
   const clock = new HandClock();
   const lines: string[] = [];
-  const control = new VcpuControl(
-    image,
-    memory,
-    { timers: clock, compile: async () => {} },
-    { onConsole: (line) => lines.push(line) },
-  );
+  const kind = new ComponentVcpu(image, memory, async () => {});
+  const control = new VcpuControl(kind, memory, clock, { onConsole: (line) => lines.push(line) });
   writeBootState(memory, image, commandLine, 0);
   let polls = 0;
   const port = { postMessage: (event: Parameters<VcpuControl['receive']>[0]) => control.receive(event) };

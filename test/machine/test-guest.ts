@@ -8,10 +8,12 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { loadComponent } from '../../src/guest/load-image.js';
 import type { LoadedImage } from '../../src/guest/loaded-image.js';
 import { realClock, realTimers } from '../../src/hardware/clock.js';
+import { ComponentVcpu } from '../../src/machine/component-vcpu.js';
 import { layoutFor, type MemoryLayout, MIN_RAM_BYTES, VCPU_STACK_MB } from '../../src/machine/layout.js';
 import { createMemory, writeBootState } from '../../src/machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../../src/machine/vcpu-control.js';
 import type { VcpuEvent } from '../../src/machine/vcpu-events.js';
+import type { VcpuState } from '../../src/machine/vcpu-state.js';
 import { componentOf } from '../guest/component.js';
 import { compileAssemblyScript } from '../guest/packet-loops.js';
 
@@ -130,7 +132,7 @@ export interface TestVm {
   readonly layout: MemoryLayout;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
-  readonly control: VcpuControl;
+  readonly control: VcpuControl<VcpuState>;
   readonly console: string[];
   readonly worker: Worker;
   /** Resolves when the vCPU halts, traps or is stopped. */
@@ -148,11 +150,8 @@ export async function startVm(commandLine: string | null): Promise<TestVm> {
   const ended = new Promise<VcpuPhase>((resolve) => {
     settle = resolve;
   });
-  const host = {
-    timers: realTimers,
-    compile: (wasm: Uint8Array) => WebAssembly.compile(wasm as BufferSource),
-  };
-  const control = new VcpuControl(loaded, memory, host, {
+  const compile = (wasm: Uint8Array) => WebAssembly.compile(wasm as BufferSource);
+  const control = new VcpuControl(new ComponentVcpu(loaded, memory, compile), memory, realTimers, {
     onPhase: (phase) => {
       if (phase.kind === 'halted' || phase.kind === 'trapped' || phase.kind === 'stopped') settle(phase);
     },

@@ -27,6 +27,7 @@ beforeAll(async () => {
     scratchPage: 0,
     scratchPages: 4,
     iommuDirtyBits: false,
+    messages: { kind: 'vm', memory, controlOffset: layout.controlOffset },
   });
   await device.attach();
 });

@@ -50,6 +50,7 @@ export class Board {
   readonly #rtc: Rtc;
   readonly #virtioConsole: VirtioConsole;
   readonly #rng: VirtioRng;
+  readonly #vfs: readonly PassedThroughFunction[];
   readonly #pci: PciHost;
 
   constructor(parts: BoardParts) {
@@ -70,7 +71,8 @@ export class Board {
       [DEVICE_NUMBER.console, this.#virtioConsole.pci],
       [DEVICE_NUMBER.rng, this.#rng.pci],
     ]);
-    for (const slot of parts.vfSlots) functions.set(slot, new PassedThroughFunction(parts.bus, slot));
+    this.#vfs = parts.vfSlots.map((slot) => new PassedThroughFunction(parts.bus, slot));
+    for (const [index, slot] of parts.vfSlots.entries()) functions.set(slot, this.#vfs[index]!);
     this.#pci = new PciHost(functions);
     this.bus = new MmioBus([
       this.#pci.devices[1]!,
@@ -97,9 +99,9 @@ export class Board {
     this.console.pump();
   }
 
-  /** Configuration space of VFs changed behind the bridge's back. */
-  refreshPci(): void {
-    this.#pci.refresh();
+  /** Function-level reset of every passed-through VF. */
+  resetVfs(): void {
+    for (const vf of this.#vfs) vf.reset();
   }
 
   save() {
@@ -129,6 +131,7 @@ export class Board {
 /** A message write reaches the hart when it goes to the interrupt file's page; elsewhere it is dropped. */
 function messageTo(raise: (identity: number) => void) {
   return (addressLow: number, addressHigh: number, data: number): void => {
-    if (addressHigh === 0 && addressLow === MAP.imsic.base && data >= 1 && data <= IMSIC_IDS) raise(data);
+    const address = addressHigh * 2 ** 32 + addressLow;
+    if (address === MAP.imsic.base && data >= 1 && data <= IMSIC_IDS) raise(data);
   };
 }

@@ -3,7 +3,16 @@
  * set that is named here works.
  */
 import { cells64, type FdtNode, writeFdt } from './fdt.js';
-import { HART_ID, IMSIC_IDS, MAP, type Range, TIMEBASE_HZ, WIRED, WIRED_SOURCES } from './memory-map.js';
+import {
+  type BusWindow,
+  HART_ID,
+  IMSIC_IDS,
+  MAP,
+  type Range,
+  TIMEBASE_HZ,
+  WIRED,
+  WIRED_SOURCES,
+} from './memory-map.js';
 
 export interface DeviceTreeOptions {
   readonly ramBytes: number;
@@ -27,10 +36,9 @@ const UART_CLOCK_HZ = 3_686_400;
 const reg = ({ base, bytes }: Range): number[] => [...cells64(base), ...cells64(bytes)];
 const named = (name: string, { base }: Range): string => `${name}@${base.toString(16)}`;
 
-/** A window that PCI addresses equal to guest-physical ones lead through. */
-const window = (kind: number, { base, bytes }: Range): number[] => [
+const window = (kind: number, { base, bytes, busBase }: BusWindow): number[] => [
   kind,
-  ...cells64(base),
+  ...cells64(busBase),
   ...cells64(base),
   ...cells64(bytes),
 ];
@@ -92,7 +100,7 @@ const aplic: FdtNode = {
   },
 };
 
-const pcie: FdtNode = {
+const pcie = (ramBytes: number): FdtNode => ({
   properties: {
     compatible: 'pci-host-ecam-generic',
     device_type: 'pci',
@@ -101,11 +109,13 @@ const pcie: FdtNode = {
     '#address-cells': [3],
     '#size-cells': [2],
     ranges: [...window(PCI_MEMORY_32, MAP.pci32), ...window(PCI_MEMORY_64, MAP.pci64)],
+    // devices see RAM from bus address 0 on
+    'dma-ranges': window(PCI_MEMORY_64, { base: MAP.ram.base, bytes: ramBytes, busBase: 0 }),
     'msi-parent': [PHANDLE.imsic],
     'dma-coherent': true,
     'linux,pci-domain': [0],
   },
-};
+});
 
 const uart: FdtNode = {
   properties: {
@@ -157,7 +167,7 @@ export function deviceTree(options: DeviceTreeOptions): Uint8Array {
           [named('interrupt-controller', MAP.aplic)]: aplic,
           [named('serial', MAP.uart)]: uart,
           [named('rtc', MAP.rtc)]: rtc,
-          [named('pcie', MAP.ecam)]: pcie,
+          [named('pcie', MAP.ecam)]: pcie(options.ramBytes),
         },
       },
     },

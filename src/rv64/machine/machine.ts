@@ -45,7 +45,8 @@ const NEVER_TICKS = 2n ** 53n;
 
 export class Rv64Machine {
   readonly core: Rv64Core;
-  readonly board: Board;
+  readonly #makeBoard: () => Board;
+  #board: Board;
   readonly #clock: Clock;
   readonly #clockOffset: Float64Array;
   #lastTicks = 0;
@@ -72,15 +73,28 @@ export class Rv64Machine {
       },
       parts.core,
     );
-    this.board = new Board({
-      ...parts,
-      hart: this.core,
-      ram: new GuestRam(memory.buffer, machine.ramBytes, log),
-      raise: (identity) => {
-        this.core.imsicRaise(identity);
-        wakeVcpu(control);
-      },
-    });
+    const ram = new GuestRam(memory.buffer, machine.ramBytes, log);
+    this.#makeBoard = () =>
+      new Board({
+        ...parts,
+        hart: this.core,
+        ram,
+        raise: (identity) => {
+          this.core.imsicRaise(identity);
+          wakeVcpu(control);
+        },
+      });
+    this.#board = this.#makeBoard();
+  }
+
+  get board(): Board {
+    return this.#board;
+  }
+
+  /** Power on again: every device as new, VFs reset. The hart is the boot's affair. */
+  reset(): void {
+    this.#board.resetVfs();
+    this.#board = this.#makeBoard();
   }
 
   /** The guest's clock. */

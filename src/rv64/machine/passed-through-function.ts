@@ -2,9 +2,11 @@
  * A passed-through VF as a function on the guest's bus: the same configuration words, BAR map and MSI-X table that every
  * other guest has.
  */
+import { PCI } from '../../hardware/pci/offsets.js';
 import type { GuestBus } from '../../machine/guest-bus.js';
 import type { PciBar, PciFunction } from './pci-function.js';
 
+const FUNCTION_LEVEL_RESET = 1 << 15;
 const BAR_BYTES = 0x4000;
 
 export class PassedThroughFunction implements PciFunction {
@@ -18,6 +20,10 @@ export class PassedThroughFunction implements PciFunction {
   constructor(bus: GuestBus, slot: number) {
     this.#bus = bus;
     this.#slot = slot;
+  }
+
+  reset(): void {
+    this.configWrite(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
   }
 
   configRead(offset: number): number {

@@ -2,10 +2,10 @@
  * The PCIe host bridge: configuration space by address (ECAM), and the windows that lead to the functions' BARs.
  *
  *   ECAM  bus 0 | device 5 bits | function 3 bits | register 12 bits
- *   window: [64-bit BAR value, its size) while the function's memory decoding is on
+ *   window: bus addresses [64-bit BAR value, its size) while the function's memory decoding is on
  */
 import { PCI } from '../../hardware/pci/offsets.js';
-import { MAP, type Range } from './memory-map.js';
+import { type BusWindow, MAP, type Range } from './memory-map.js';
 import type { MmioDevice } from './mmio.js';
 import type { PciFunction } from './pci-function.js';
 
@@ -42,10 +42,10 @@ export class PciHost {
       read: (offset, size) => this.#configRead(offset, size),
       write: (offset, size, value) => this.#configWrite(offset, size, value),
     };
-    const windowAt = (range: Range): MmioDevice => ({
+    const windowAt = (range: BusWindow): MmioDevice => ({
       range,
-      read: (offset, size) => this.#barRead(range.base + offset, size),
-      write: (offset, size, value) => this.#barWrite(range.base + offset, size, value),
+      read: (offset, size) => this.#barRead(range.busBase + offset, size),
+      write: (offset, size, value) => this.#barWrite(range.busBase + offset, size, value),
     });
     this.devices = [ecam, windowAt(MAP.pci32), windowAt(MAP.pci64)];
   }

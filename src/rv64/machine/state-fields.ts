@@ -46,6 +46,15 @@ export class StateFields {
     return value;
   }
 
+  /** Nanoseconds, perhaps with a fraction. */
+  time(field: string): number {
+    const value = this.#record[field];
+    if (typeof value !== 'number' || !(value >= 0) || value > Number.MAX_SAFE_INTEGER) {
+      throw this.error(`${field} is not a time`);
+    }
+    return value;
+  }
+
   /** Of exactly this many whole numbers. */
   words(field: string, count: number, max = 0xffff_ffff): number[] {
     const value = this.#record[field];

@@ -1,0 +1,69 @@
+/**
+ * Where a vCPU that stands still leaves its devices' state, for the main thread to capture or to replace: the part of the
+ * VMM area in which other guests keep Asyncify's frames.
+ *
+ *   vCPU:  pause -> leave(state)           resume -> take(), which is null unless the main thread put another one
+ *   main:  paused -> bytes() / put(bytes)
+ *
+ * JSON, with byte strings in base64: a few kilobytes, and a decoder that makes nothing but plain data of hostile bytes.
+ */
+import { ASYNCIFY_BYTES, CTRL, type MemoryLayout } from '../../machine/layout.js';
+import { controlWords } from '../../machine/memory.js';
+import { MachineStateError } from './state-fields.js';
+
+const VALID = { none: 0, left: 1, put: 2 } as const;
+export const MOST_STATE_BYTES = ASYNCIFY_BYTES;
+const BYTES_KEY = 'base64';
+
+export class StateArea {
+  readonly #control: Int32Array;
+  readonly #area: Uint8Array;
+
+  constructor(memory: WebAssembly.Memory, layout: MemoryLayout) {
+    this.#control = controlWords(memory, layout);
+    this.#area = new Uint8Array(memory.buffer, layout.asyncifyOffset, ASYNCIFY_BYTES);
+  }
+
+  leave(state: unknown): void {
+    this.#store(Buffer.from(JSON.stringify(state, encodeBytes)), VALID.left);
+  }
+
+  /** @throws MachineStateError */
+  take(): unknown {
+    const control = this.#control;
+    if (Atomics.exchange(control, CTRL.framesValid, VALID.none) !== VALID.put) return null;
+    try {
+      return JSON.parse(Buffer.from(this.bytes()).toString('utf8'), decodeBytes);
+    } catch (error) {
+      throw new MachineStateError('devices', (error as Error).message);
+    }
+  }
+
+  /** A copy of what was left. */
+  bytes(): Uint8Array {
+    const length = this.#control[CTRL.frameBytes]!;
+    return this.#area.slice(0, Math.min(Math.max(length, 0), ASYNCIFY_BYTES));
+  }
+
+  put(bytes: Uint8Array): void {
+    this.#store(bytes, VALID.put);
+  }
+
+  #store(bytes: Uint8Array, valid: number): void {
+    if (bytes.length > ASYNCIFY_BYTES) throw new MachineStateError('devices', `${bytes.length} bytes`);
+    this.#area.set(bytes);
+    this.#control[CTRL.frameBytes] = bytes.length;
+    Atomics.store(this.#control, CTRL.framesValid, valid);
+  }
+}
+
+function encodeBytes(this: unknown, key: string, value: unknown): unknown {
+  // a Buffer has become a record by its toJSON: look at what it was
+  const original = (this as Record<string, unknown>)[key];
+  return original instanceof Uint8Array ? { [BYTES_KEY]: Buffer.from(original).toString('base64') } : value;
+}
+
+function decodeBytes(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !(BYTES_KEY in value)) return value;
+  return new Uint8Array(Buffer.from(String(value[BYTES_KEY]), 'base64'));
+}
