@@ -1,6 +1,6 @@
 /** What runs on a campaign's worker: one run after the other, a report of each. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { SeedJob, SeedWorkerData } from './seed-worker.js';
+import { READY, type SeedJob, type SeedWorkerData } from './seed-messages.js';
 import { lostSeed, type SeedReport, type Simulate } from './simulator.js';
 
 const { simulator, simulation } = workerData as SeedWorkerData;
@@ -17,6 +17,7 @@ async function run(job: SeedJob): Promise<SeedReport> {
   }
 }
 
+parentPort!.postMessage(READY);
 parentPort!.on('message', async (job: SeedJob) => {
   parentPort!.postMessage(await run(job));
 });

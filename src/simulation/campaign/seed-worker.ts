@@ -1,17 +1,7 @@
 /** A thread that runs seeds, seen from the campaign: what is sent to it comes back as a report, whatever happens there. */
 import { Worker } from 'node:worker_threads';
+import type { SeedJob, SeedWorkerData } from './seed-messages.js';
 import { lostSeed, type SeedlessOptions, type SeedReport, SIMULATOR } from './simulator.js';
-
-export interface SeedWorkerData {
-  /** Address of the module that exports `simulate`. */
-  readonly simulator: string;
-  readonly simulation: SeedlessOptions;
-}
-
-/** One run: the seed, and what it has in place of the campaign's options. */
-export interface SeedJob extends Partial<SeedlessOptions> {
-  readonly seed: number;
-}
 
 export interface SeedWorkerOptions {
   readonly simulation: SeedlessOptions;
@@ -32,6 +22,8 @@ export class SeedWorker {
   readonly #worker: Worker;
   readonly #hangLimitMs: number;
   readonly #signal: AbortSignal | undefined;
+  /** Starting a thread is no part of a run's time. */
+  readonly #isReady: Promise<void>;
   #ended: string | null = null;
   #onEnd: () => void = () => {};
 
@@ -44,6 +36,10 @@ export class SeedWorker {
       name: 'srvm seeds',
       resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB },
     });
+    this.#isReady = new Promise((resolve) => {
+      this.#worker.once('message', () => resolve());
+      this.#worker.once('exit', () => resolve());
+    });
     this.#worker.on('error', (error) => this.#gone(`the worker died: ${error.message}`));
     this.#worker.on('exit', (code) => this.#gone(`the worker ended with exit code ${code}`));
   }
@@ -54,9 +50,10 @@ export class SeedWorker {
   }
 
   /** One at a time. @returns null when the run was abandoned. */
-  run(job: SeedJob): Promise<SeedReport | null> {
+  async run(job: SeedJob): Promise<SeedReport | null> {
+    await this.#isReady;
     const startMs = performance.now();
-    return new Promise((resolve) => {
+    return await new Promise((resolve) => {
       const settle = (report: SeedReport | null) => {
         clearTimeout(patience);
         this.#worker.off('message', settle);
@@ -72,6 +69,7 @@ export class SeedWorker {
       this.#worker.on('message', settle);
       this.#signal?.addEventListener('abort', stop, { once: true });
       if (this.#ended !== null) this.#onEnd();
+      else if (this.#signal?.aborted) stop();
       else this.#worker.postMessage(job);
     });
   }
