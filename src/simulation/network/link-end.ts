@@ -16,9 +16,10 @@ import { BytePipe, type PipeOptions } from './byte-pipe.js';
 
 /** As the socket's: how long close() lets queued bytes go out. */
 const CLOSE_LIMIT_NS = 1e9;
-/** Now and then what arrived is handed over in small pieces. */
+/** Now and then what arrived begins with so many small pieces. */
 const PIECES_CHANCE = 1 / 16;
-const SMALLEST_PIECES = 8;
+const MOST_PIECES = 16;
+const LARGEST_PIECE_BYTES = 64;
 
 export interface LinkEndOptions {
   readonly scheduler: Scheduler;
@@ -150,9 +151,10 @@ export class LinkEnd implements Channel {
 
   #deliver(bytes: Uint8Array): void {
     const { choices } = this.#o;
-    const most = choices.chance(PIECES_CHANCE) ? choices.between(1, SMALLEST_PIECES * 16) : bytes.length;
-    for (let at = 0; at < bytes.length && this.#state !== 'closed'; ) {
+    let small = choices.chance(PIECES_CHANCE) ? MOST_PIECES : 0;
+    for (let at = 0; at < bytes.length && this.#state !== 'closed'; small--) {
       const space = this.#sink!.space();
+      const most = small > 0 ? choices.between(1, LARGEST_PIECE_BYTES) : bytes.length;
       const length = Math.min(space.length, bytes.length - at, most);
       space.set(bytes.subarray(at, at + length));
       at += length;
