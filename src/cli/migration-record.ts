@@ -56,7 +56,8 @@ const at = (ms: number, actor: string, what: string, ...numbers: number[]): SimE
 function migrationEvents(report: VmmMigrationReport): SimEvent[] {
   const { rounds, phases, stoppedAtMs, runningAtMs, notes, tracker, totalMs, error } = report;
   const events = phases.map(({ phase, atMs }) => at(atMs, PHASES, `${PHASE}${phase}`));
-  events.push(at(totalMs, PHASES, `${PHASE}end`));
+  // the last phase is entered when the clock has stopped
+  events.push(at(Math.max(totalMs, phases.at(-1)?.atMs ?? 0), PHASES, `${PHASE}end`));
   for (const round of rounds) {
     const endMs = round.startedAtMs + round.durationMs;
     events.push(

@@ -39,7 +39,7 @@ const REPORT: VmmMigrationReport = {
   phases: [
     { phase: 'pre-copy', atMs: 5 },
     { phase: 'stop-and-copy', atMs: 20 },
-    { phase: 'done', atMs: 40 },
+    { phase: 'done', atMs: 40.1 },
   ],
   rounds: [round(1, 6, false), round(2, 21, true)],
   bytes: 120_000,
@@ -72,6 +72,7 @@ describe('a recorded migration', () => {
   it('has phases, rounds, cores and the peer on one axis', () => {
     // time zero is the first measurement: a second before the migration
     expect(named('pre-copy')).toMatchObject([{ ph: 'X', ts: 1_005_000, dur: 15_000 }]);
+    expect(named('done')).toMatchObject([{ ts: 1_040_100, dur: 0 }]);
     expect(named('round 2')).toMatchObject([{ ph: 'X', ts: 1_021_000, dur: 10_000 }]);
     expect(named('the guest runs')).toMatchObject([{ ph: 'i', ts: 1_032_000 }]);
     expect(named('vcpu % of a core')).toMatchObject([{ ph: 'C', args: { value: 80 } }]);
