@@ -104,6 +104,8 @@ export class Rv64Core {
     this.#longs[AT.PC / 8] = BigInt(entry);
     this.#words[AT.PRIVILEGE / 4] = AT.PRIVILEGE_S;
     this.#longs[AT.STIMECMP / 8] = 0xffff_ffff_ffff_ffffn;
+    // as firmware leaves it: user mode may read cycle, time and instret
+    this.#longs[AT.SCOUNTEREN / 8] = 7n;
     this.setX(10, BigInt(hartId));
     this.setX(11, BigInt(deviceTreeAddress));
     this.flush();
