@@ -16,7 +16,7 @@ import { SeedWorker } from '../simulation/campaign/seed-worker.js';
 import { shrink } from '../simulation/campaign/shrink.js';
 import type { SeedlessOptions, SeedReport } from '../simulation/campaign/simulator.js';
 import { writeTrace } from '../simulation/trace/trace.js';
-import { simulate } from '../simulation/world/simulate.js';
+import { type PlannedFault, simulate } from '../simulation/world/simulate.js';
 import { OptionError, parseWhole } from './options.js';
 import { printJson, printTable } from './output.js';
 import { SeedBar } from './seed-bar.js';
@@ -181,9 +181,7 @@ async function runShrink(seed: number, options: SimulateOptions): Promise<boolea
       onStep: (plan, runs) =>
         say(`run ${runs}: still fails with ${plan.map(faultText).join('; ') || 'no fault at all'}`),
     });
-    const file = `srvm-seed-${seed}.faults.json`;
-    writeFaultPlan(file, seed, found.plan);
-    const replay = replayCommand(seed, choicesOf(options), '--fault-plan', file);
+    const replay = commandFor(seed, found.plan, choicesOf(options));
     if (options.json) {
       printJson({ seed, outcome: first.outcome, problems: first.problems, ...found, replay });
     } else {
@@ -198,4 +196,12 @@ async function runShrink(seed: number, options: SimulateOptions): Promise<boolea
   } finally {
     await worker.end();
   }
+}
+
+/** Keeps the schedule in a file; none is needed where no fault is left. */
+function commandFor(seed: number, plan: readonly PlannedFault[], choices: RunChoices): string {
+  if (plan.length === 0) return replayCommand(seed, { ...choices, faults: 'none' });
+  const file = `srvm-seed-${seed}.faults.json`;
+  writeFaultPlan(file, seed, plan);
+  return replayCommand(seed, choices, '--fault-plan', file);
 }

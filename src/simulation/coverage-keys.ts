@@ -54,7 +54,7 @@ export const COVERAGE: readonly CoverageGroup[] = [
   {
     group: 'destination',
     what: 'where the destination ended',
-    keys: ['running', 'failed', 'refused'],
+    keys: ['running', 'failed', 'refused', 'crashed'],
   },
   {
     group: 'fault',
