@@ -138,7 +138,8 @@ export class VirtualMachine {
     this.#state = { kind: options.incoming === true ? 'incoming' : 'created' };
     this.#memory = options.memory ?? this.#kind.createMemory();
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
-    const { compile, timers } = this.#threads;
+    const { timers } = this.#threads;
+    const compile = (wasm: Uint8Array): Promise<unknown> => this.#threads.compile(wasm);
     this.#vcpuControl = new VcpuControl(this.#kind.vcpu(this.#memory, compile), this.#memory, timers, {
       onPhase: (phase) => this.#follow(phase),
       onConsole: (line) => this.#emit({ kind: 'console', line }),

@@ -15,11 +15,10 @@ export class WordWatch {
     this.#changed = changed;
   }
 
-  /** From its present value on; once until it changed. */
-  watch(): void {
+  /** Once, as soon as the word is no longer `seen`. */
+  watch(seen = Atomics.load(this.#words, this.#index)): void {
     if (this.#isWatching) return;
     this.#isWatching = true;
-    const seen = Atomics.load(this.#words, this.#index);
     void this.#scheduler.whenChanged(this.#words, this.#index, seen).then(() => {
       this.#isWatching = false;
       this.#changed();

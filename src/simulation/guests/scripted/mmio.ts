@@ -10,16 +10,9 @@
 import { BAR_WORD, MODE } from '../../../hypervisor/bar-map.js';
 import type { SlotHandle } from '../../../hypervisor/guest-bus-view.js';
 import type { GuestBus } from '../../../machine/guest-bus.js';
+import { READ_NS, WouldWait, WRITE_NS } from '../simulated-bus.js';
 import { MMIO_AT, MMIO_ENTRIES } from './places.js';
 import type { GuestState } from './state.js';
-
-/** The hypervisor makes an access wait. */
-export class WouldWait extends Error {
-  constructor() {
-    super('the access has to wait for the hypervisor');
-    this.name = 'WouldWait';
-  }
-}
 
 export const WOULD_WAIT = new WouldWait();
 
@@ -33,8 +26,6 @@ export interface MmioHooks {
 const ENTRY_BYTES = 16;
 const SLOT = 1;
 const CONFIG_SPACE = 0x10;
-const READ_NS = 400;
-const WRITE_NS = 80;
 const PAGE_SHIFT = 12;
 
 export class Mmio {

@@ -13,10 +13,11 @@ import { controlWords, readCommandLine } from '../../../machine/memory.js';
 import { throttledSleepMs } from '../../../machine/vcpu.js';
 import { standingOrder, VcpuReporter } from '../../../machine/vcpu-reporter.js';
 import type { StepEnd, VirtualCore } from '../../clockwork/virtual-core.js';
+import { WouldWait } from '../simulated-bus.js';
 import type { SimulatedVcpu, SimulatedVcpuOptions } from '../vcpu-options.js';
 import { WordWatch } from '../word-watch.js';
 import { ScriptedGuest } from './guest.js';
-import { Mmio, WOULD_WAIT, WouldWait } from './mmio.js';
+import { Mmio, WOULD_WAIT } from './mmio.js';
 import { GuestRam } from './ram.js';
 import { GuestState } from './state.js';
 
