@@ -5,7 +5,8 @@ import { RAM_BASE } from '../../../src/rv64/cpu/wasm/offsets.js';
 import { encode } from './assembler.js';
 
 export const BASE = BigInt(RAM_BASE);
-const RAM_BYTES = 4 * 1024 * 1024;
+/** More pages than the core keeps decoded. */
+const RAM_BYTES = 16 * 1024 * 1024;
 
 export class TestHart {
   readonly layout = rv64LayoutFor(RAM_BYTES);

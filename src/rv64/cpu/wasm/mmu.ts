@@ -249,7 +249,8 @@ export function storeSlow(va: u64, size: u32, value: u64): bool {
     accessFault(va, STORE);
     return true;
   }
-  mmioWrite(<u32>pa, <u32>(pa >> 32), size, <u32>value, <u32>(value >> 32));
+  const kept = size === 8 ? value : value & ((<u64>1 << <u64>(size << 3)) - 1);
+  mmioWrite(<u32>pa, <u32>(pa >> 32), size, <u32>kept, <u32>(kept >> 32));
   if (load<u32>(cpu, MMIO_FAULT) !== 0) {
     store<u32>(cpu, 0, MMIO_FAULT);
     accessFault(va, STORE);
