@@ -243,8 +243,8 @@ describe('code that changes', () => {
     expect(hart.view.getBigUint64(0x6ff8, true)).toBe(1n);
     const code = new DataView(encode([I.addi(6, 0, 5), I.jalr(0, 1, 0)]).buffer).getBigUint64(0, true);
     hart.core.setX(7, code);
-    hart.put([I.sd(7, 0, 5), I.fencei(), I.jalr(1, 5, 0), I.ecall()], 0x7000);
-    expect(hart.runFrom(0x7000)).toBe(RUN.ecall);
+    hart.put([I.sd(7, 0, 5), I.fencei(), I.jalr(1, 5, 0), I.ecall()], 0x9000);
+    expect(hart.runFrom(0x9000)).toBe(RUN.ecall);
     expect(hart.core.x(6)).toBe(5n);
   });
 
