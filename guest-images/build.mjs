@@ -40,6 +40,11 @@ function toolVersions() {
   });
 }
 
+/** An image that is built here; another kind has a builder of its own. */
+function isComponent(manifest) {
+  return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).kind === undefined;
+}
+
 /** The image in a folder, with all that its build depends on. */
 function readImage(name, shared) {
   const manifest = JSON.parse(readFileSync(join(folder, name, 'image.json'), 'utf8'));
@@ -93,7 +98,7 @@ async function buildAll(images) {
 async function main() {
   const options = process.argv.slice(2);
   const wanted = options.filter((option) => !option.startsWith('--'));
-  const names = readdirSync(folder).filter((name) => existsSync(join(folder, name, 'image.json')));
+  const names = readdirSync(folder).filter((name) => isComponent(join(folder, name, 'image.json')));
   const unknown = wanted.filter((name) => !names.includes(name));
   if (unknown.length > 0)
     throw new BuildError(`no image ${unknown.join(', ')}; there are ${names.join(', ')}`);

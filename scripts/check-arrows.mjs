@@ -20,7 +20,7 @@ const MAY_IMPORT = {
   plugin: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration'],
   simulation: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin', 'control'],
   rv64: ['hardware', 'machine'],
-  control: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin'],
+  control: ['hardware', 'guest', 'machine', 'hypervisor', 'measure', 'migration', 'plugin', 'rv64'],
   cli: [
     'hardware',
     'guest',

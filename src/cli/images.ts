@@ -23,7 +23,9 @@ export function imagesCommand(): Command {
         images.map((image) => [
           `guest-images/${image.name}`,
           image.memory,
-          existsSync(image.component) ? 'yes' : 'no (npm run images)',
+          existsSync(image.component)
+            ? 'yes'
+            : `no (npm run ${image.kind === 'component' ? 'images' : `image:${image.name}`})`,
           image.description,
         ]),
       );

@@ -1,7 +1,8 @@
 /** `srvm run IMAGE`: boots a guest image in a VMM process that stays in the foreground. */
 import { Command } from 'commander';
-import { readImage } from '../control/images.js';
+import { type ImageKind, readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
+import { MAX_COMPONENT_RAM_BYTES, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
 import { OptionError, parseKeyValues, parseSize, parseVf, parseWhole } from './options.js';
 import { repeatable } from './output.js';
 import { serveVmm } from './serve.js';
@@ -14,7 +15,7 @@ interface RunOptions {
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly iommu?: string;
-  readonly console: boolean;
+  readonly console?: boolean;
 }
 
 export function runCommand(): Command {
@@ -22,7 +23,7 @@ export function runCommand(): Command {
     .description('run a guest image')
     .argument('<image>', 'a folder with image.json, or a component file')
     .option('--name <name>', "what to call the VM (the image's name)")
-    .option('--memory <size>', "guest RAM, 16M to 1G (the image's default)")
+    .option('--memory <size>', "guest RAM, 16M to 1G, of a Linux guest 128M to 2G (the image's default)")
     .option('--append <text>', "the guest's command line (the image's default)")
     .option(
       '--vf <vf>',
@@ -41,6 +42,7 @@ export function runCommand(): Command {
       '--iommu <iommu>',
       "dirty-bits=on: the host's IOMMU keeps dirty bits (off, as the hardware SRVM was made for)",
     )
+    .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
     .option('--no-console', "do not print the guest's console")
     .addHelpText(
       'after',
@@ -48,11 +50,11 @@ export function runCommand(): Command {
     )
     .action(async (path: string, options: RunOptions) => {
       const image = readImage(resolveShipped(path));
-      const ramBytes = ramSize(options.memory ?? image.memory);
+      const ramBytes = ramSize(options.memory ?? image.memory, image.kind);
       const vfs = options.vf.map(parseVf);
       await serveVmm({
         name: options.name ?? image.name,
-        console: options.console,
+        console: consoleOf(options.console, image.kind === 'rv64-linux'),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         plugins: options.plugin,
         begin: async ({ vmm }) => {
@@ -70,6 +72,12 @@ export function runCommand(): Command {
     });
 }
 
+/** Without an option lines are printed; --console asks for the terminal, which components do not have. */
+function consoleOf(option: boolean | undefined, hasTerminal: boolean): boolean | 'terminal' {
+  if (option === true && hasTerminal) return 'terminal';
+  return option ?? true;
+}
+
 export const linkSpeed = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);
 
@@ -81,11 +89,15 @@ function iommuDirtyBits(text: string | undefined): boolean {
   return value === 'on';
 }
 
-function ramSize(text: string): number {
+function ramSize(text: string, kind: ImageKind): number {
   const bytes = parseSize(text, '--memory');
-  const [min, max] = [16 * 2 ** 20, 2 ** 30];
-  if (bytes < min || bytes > max || bytes % 65536 !== 0) {
-    throw new OptionError(`--memory: ${text}: a guest has 16M to 1G of RAM, a multiple of 64K`);
+  const [least, most] =
+    kind === 'component' ? [MIN_RAM_BYTES, MAX_COMPONENT_RAM_BYTES] : [2 ** 27, MAX_RAM_BYTES];
+  if (bytes < least || bytes > most || bytes % WASM_PAGE_BYTES !== 0) {
+    const name = (size: number) => `${size / 2 ** 20}M`;
+    throw new OptionError(
+      `--memory: ${text}: such a guest has ${name(least)} to ${name(most)} of RAM, a multiple of 64K`,
+    );
   }
   return bytes;
 }

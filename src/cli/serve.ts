@@ -8,10 +8,12 @@ import { controlSocketOf } from '../control/runtime-dir.js';
 import { Vmm } from '../control/vmm.js';
 import { VmmMigrations } from '../control/vmm-migration.js';
 import { OptionError } from './options.js';
+import { GuestTerminal } from './terminal.js';
 
 export interface ServeOptions {
   readonly name: string;
-  readonly console: boolean;
+  /** true: lines are printed; 'terminal': this terminal is the guest's. */
+  readonly console: boolean | 'terminal';
   readonly linkSpeedMbps: number | undefined;
   /** Further plugins, by folder or package. */
   readonly plugins?: readonly string[];
@@ -28,11 +30,21 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
   const ended = new Promise<void>((resolve) => {
     quit = resolve;
   });
-  const vmm = new Vmm({
+  const terminal =
+    options.console === 'terminal'
+      ? new GuestTerminal(
+          () => vmm.vm,
+          () => quit(),
+        )
+      : null;
+  const vmm: Vmm = new Vmm({
     name,
     emit: (event, data) => server?.emit(event, data),
     ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),
-    ...(options.console ? { onConsole: (line: string) => process.stdout.write(`[${name}] ${line}\n`) } : {}),
+    ...(terminal === null ? {} : { onTerminal: (bytes: Uint8Array) => terminal.print(bytes) }),
+    ...(options.console === true
+      ? { onConsole: (line: string) => process.stdout.write(`[${name}] ${line}\n`) }
+      : {}),
   });
   const migrations = new VmmMigrations(vmm, options.plugins ?? []);
   process.once('SIGINT', quit);
@@ -42,9 +54,11 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
     server = new QmpServer(path, qmpCommands({ vmm, migrations, quit }), 'srvm');
     await server.listen();
     process.stderr.write(`srvm: '${name}': ${said}; control socket ${path}\n`);
+    terminal?.open();
     await ended;
     server.emit('SHUTDOWN', { guest: false, reason: 'host-qmp-quit' });
   } finally {
+    terminal?.close();
     await migrations.close();
     await server?.close();
     await vmm.close();

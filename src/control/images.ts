@@ -4,10 +4,15 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
+const KINDS = ['component', 'rv64-linux'] as const;
+export type ImageKind = (typeof KINDS)[number];
+
 export interface ImageManifest {
   readonly name: string;
   readonly description: string;
-  /** Absolute path of the component. */
+  /** A WebAssembly component, or a riscv64 Linux with a manifest of its own. */
+  readonly kind: ImageKind;
+  /** Absolute path of the component, or of that manifest. */
   readonly component: string;
   /** What the guest gets when the user gives no --append. */
   readonly commandLine: string;
@@ -33,6 +38,7 @@ export function readImage(path: string): ImageManifest {
     return {
       name: basename(at).replace(/\.wasm$/, ''),
       description: '',
+      kind: 'component',
       component: at,
       commandLine: '',
       memory: '16M',
@@ -52,9 +58,12 @@ export function readImage(path: string): ImageManifest {
     return value;
   };
   const component = join(at, text('component'));
+  const kind = KINDS.find((known) => known === text('kind', 'component'));
+  if (kind === undefined) throw new ImageManifestError(`${file}: 'kind' must be one of ${KINDS.join(', ')}`);
   return {
     name: text('name'),
     description: text('description', ''),
+    kind,
     component,
     commandLine: text('commandLine', ''),
     memory: text('memory', '16M'),

@@ -3,8 +3,7 @@
  */
 import { freemem } from 'node:os';
 import { VirtualMachine } from '../hypervisor/vm.js';
-import { layoutFor, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
-import { createMemory } from '../machine/memory.js';
+import { MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
 import type { DeviceMigrator } from '../migration/device-migrator.js';
 import { MigrationRefusedError } from '../migration/errors.js';
 import type { DestinationHost, DestinationVm, Reservation } from '../migration/ports.js';
@@ -12,7 +11,7 @@ import type { Offer } from '../migration/stream/records.js';
 import { createDeviceMigrator, type DeviceMigratorOptions } from '../plugin/create.js';
 import type { LoadedPlugin } from '../plugin/loader.js';
 import { DeviceGroup } from './device-group.js';
-import { findImage, type ImageLoad } from './image-finder.js';
+import { type FoundImage, findImage } from './image-finder.js';
 import { decodePlain } from './plain-cbor.js';
 import type { PluginCatalog } from './plugin-catalog.js';
 import { NIC_MODEL } from './source-port.js';
@@ -37,15 +36,15 @@ export class IncomingHost implements DestinationHost {
   async reserve(offer: Offer): Promise<Reservation> {
     this.#checkRoom(offer);
     const plugin = await this.#plugin(offer);
-    const load = await findImage(offer.imageName, offer.imageKey, offer.ramBytes);
-    if (load === null) {
+    const image = await findImage(offer.imageName, offer.imageKey, offer.ramBytes);
+    if (image === null) {
       throw new MigrationRefusedError(
         'image',
         `image ${offer.imageName} (build ${offer.imageKey.slice(0, 12)}) is not on this host, or other tools built it here`,
       );
     }
-    const memory = createMemory(layoutFor(offer.ramBytes));
-    const prepared = this.#build(offer, memory, load, plugin);
+    const memory = image.createMemory();
+    const prepared = this.#build(offer, memory, image, plugin);
     return {
       memory,
       ramBytes: offer.ramBytes,
@@ -104,13 +103,13 @@ export class IncomingHost implements DestinationHost {
   async #build(
     offer: Offer,
     memory: WebAssembly.Memory,
-    load: ImageLoad,
+    image: FoundImage,
     plugin: LoadedPlugin | null,
   ): Promise<DestinationVm> {
     const { vmm, vfs } = this.#o;
     const vm = await VirtualMachine.create({
       name: vmm.name,
-      image: await load(),
+      image: await image.load(),
       memory,
       incoming: true,
       vfs: await vmm.openVfs(vfs.slice(0, offer.vfCount)),

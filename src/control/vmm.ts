@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import { Nic } from '../hypervisor/nic.js';
 import { VirtualMachine, type VmEvent } from '../hypervisor/vm.js';
+import { readLinuxImage } from '../rv64/machine/linux-image-files.js';
 import type { ImageManifest } from './images.js';
 import { imageCacheDir } from './package-root.js';
 import type { JsonObject } from './qmp-protocol.js';
@@ -71,13 +72,17 @@ export class Vmm {
     iommuDirtyBits = false,
   ): Promise<VirtualMachine> {
     if (!statSync(image.component, { throwIfNoEntry: false })) {
+      const build = image.kind === 'component' ? 'images' : `image:${image.name}`;
       throw new VmmError(
-        `image ${image.name} is not built: ${image.component} is missing; run 'npm run images'`,
+        `image ${image.name} is not built: ${image.component} is missing; run 'npm run ${build}'`,
       );
     }
     const vm = await VirtualMachine.create({
       name: this.name,
-      image: { path: image.component, ramBytes, cacheDir: imageCacheDir() },
+      image:
+        image.kind === 'component'
+          ? { path: image.component, ramBytes, cacheDir: imageCacheDir() }
+          : readLinuxImage(image.component, image.name, ramBytes),
       commandLine,
       vfs: await this.openVfs(vfs),
       iommuDirtyBits,

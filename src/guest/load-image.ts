@@ -3,7 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
+import { MAX_COMPONENT_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
 import { buildInOwnProcess } from './build-process.js';
 import { GuestImageError } from './guest-image-error.js';
 import { ImageCache } from './image-cache.js';
@@ -67,7 +67,8 @@ async function readComponent(path: string): Promise<Uint8Array> {
 }
 
 function checkRamBytes(ramBytes: number): void {
-  const fits = ramBytes >= MIN_RAM_BYTES && ramBytes <= MAX_RAM_BYTES && ramBytes % WASM_PAGE_BYTES === 0;
+  const fits =
+    ramBytes >= MIN_RAM_BYTES && ramBytes <= MAX_COMPONENT_RAM_BYTES && ramBytes % WASM_PAGE_BYTES === 0;
   if (!fits) {
     throw new RangeError(
       `guest memory of ${ramBytes} bytes: it must be 16 MiB to 1 GiB, a multiple of 64 KiB`,

@@ -52,7 +52,7 @@ export const closeHandle = (parts: HandleParts): PassthroughHandle => parts as u
 export const guestRam = (memory: SharedArrayBuffer, ramBytes: number): GuestRam => ({
   bytes: ramBytes,
   u8: new Uint8Array(memory, 0, ramBytes),
-  i32: new Int32Array(memory, 0, ramBytes >> 2),
+  i32: new Int32Array(memory, 0, ramBytes >>> 2),
 });
 
 export function barWindow(bar: GuestVfBar, index: 0 | 3): RegisterWindow {

@@ -8,6 +8,7 @@
  */
 import { type LoadImageOptions, loadImage } from '../guest/load-image.js';
 import type { Clock } from '../hardware/clock.js';
+import { ConsoleLines } from '../machine/console-lines.js';
 import type { DirtyMap } from '../machine/dirty-map.js';
 import { CTRL, type MemoryLayout } from '../machine/layout.js';
 import { controlWords } from '../machine/memory.js';
@@ -93,6 +94,7 @@ export class VmError extends Error {
 }
 
 export const MAX_VM_VFS = 8;
+const CARRIAGE_RETURN = 13;
 /** A vCPU that has not obeyed by then is ended by force. */
 const STOP_LIMIT_MS = 2000;
 
@@ -108,6 +110,8 @@ export class VirtualMachine {
   #vfs: PassedThroughVf[] = [];
   /** Holds the memory too: gone when the VM is. */
   #vcpuControl: VcpuControl | null;
+  /** What goes to a guest's terminal is a console as well. */
+  readonly #terminalLines = new ConsoleLines((line) => this.#emit({ kind: 'console', line }));
   readonly #threads: HostThreads;
   #vcpuCore: VcpuThread | null = null;
   #exited: Promise<void> = Promise.resolve();
@@ -143,7 +147,10 @@ export class VirtualMachine {
     this.#vcpuControl = new VcpuControl(this.#kind.vcpu(this.#memory, compile), this.#memory, timers, {
       onPhase: (phase) => this.#follow(phase),
       onConsole: (line) => this.#emit({ kind: 'console', line }),
-      onTerminal: (bytes) => this.#emit({ kind: 'terminal', bytes }),
+      onTerminal: (bytes) => {
+        this.#emit({ kind: 'terminal', bytes });
+        for (const byte of bytes) if (byte !== CARRIAGE_RETURN) this.#terminalLines.write(byte);
+      },
     });
   }
 

@@ -23,7 +23,10 @@ export const ASYNCIFY_HEADER_BYTES = 8;
 /** Stack of a vCPU's worker (resourceLimits.stackSizeMb). */
 export const VCPU_STACK_MB = 1;
 export const MIN_RAM_BYTES = 16 * 1024 * 1024;
-export const MAX_RAM_BYTES = 1024 * 1024 * 1024;
+/** Of any guest. */
+export const MAX_RAM_BYTES = 2 * 1024 * 1024 * 1024;
+/** Of a WebAssembly component. */
+export const MAX_COMPONENT_RAM_BYTES = 1024 * 1024 * 1024;
 
 export interface MemoryLayout {
   readonly ramBytes: number;

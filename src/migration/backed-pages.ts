@@ -2,8 +2,8 @@
  * Which pages of a guest's memory the kernel ever backed with memory. A page of a private anonymous mapping that is neither
  * present nor swapped out reads as zero, and looking it up is far cheaper than reading it, which would fault it in.
  *
- * Nothing tells where a WebAssembly memory lies, so it is found: a random stamp is written to its last bytes, which the
- * layout leaves unused, and looked for at the end of each mapping of the right size and kind. No stamp, no answer: the
+ * Nothing tells where a WebAssembly memory lies, so it is found: a random stamp is written to the last bytes of the
+ * layout, which it leaves unused, and looked for there in each mapping of the right size and kind. No stamp, no answer: the
  * caller then reads every page, which is always right.
  */
 import { randomFillSync } from 'node:crypto';
@@ -26,7 +26,8 @@ export function findBackedPages(memory: WebAssembly.Memory, ramBytes: number): B
   const bytes = new Uint8Array(memory.buffer);
   const { dirtyLogOffset, dirtyLogBytes, totalBytes } = layoutFor(ramBytes);
   const stampAt = totalBytes - STAMP_BYTES;
-  if (bytes.length !== totalBytes || dirtyLogOffset + dirtyLogBytes > stampAt) return null;
+  // a memory may go on behind the layout: a riscv64 hart's does
+  if (bytes.length < totalBytes || dirtyLogOffset + dirtyLogBytes > stampAt) return null;
   const start = findMapping(bytes, stampAt);
   if (start === null) return null;
   return { unbacked: () => readUnbacked(start, ramBytes / PAGE_BYTES) };
@@ -48,7 +49,7 @@ function findMapping(bytes: Uint8Array, stampAt: number): number | null {
     return null; // no /proc, or no right to look: the caller reads every page
   } finally {
     if (own !== null) closeSync(own);
-    bytes.fill(0, stampAt);
+    bytes.fill(0, stampAt, stampAt + STAMP_BYTES);
   }
 }
 

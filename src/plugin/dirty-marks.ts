@@ -29,4 +29,4 @@ export class SharedDirtyMarks implements DirtyMarks {
 }
 
 /** Bytes of a map for `ramBytes` of guest RAM: one per page, rounded up to whole words. */
-export const dirtyMapBytes = (ramBytes: number): number => Math.ceil((ramBytes >> PAGE_SHIFT) / 4) * 4;
+export const dirtyMapBytes = (ramBytes: number): number => Math.ceil((ramBytes >>> PAGE_SHIFT) / 4) * 4;
