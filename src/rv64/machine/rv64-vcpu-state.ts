@@ -6,31 +6,44 @@ import { MAX_COMMAND_LINE_BYTES, type MemoryLayout } from '../../machine/layout.
 import { readCommandLine, writeCommandLine } from '../../machine/memory.js';
 import type { CommonVcpuState, VcpuExit, VcpuKind } from '../../machine/vcpu-kind.js';
 import type { Rv64Layout } from '../cpu/layout.js';
-import { type CpuState, decodeCpuState, restoreCpu, saveCpu } from '../cpu/state.js';
+import { decodeCpuState, restoreCpu, saveCpu } from '../cpu/state.js';
 import { MOST_STATE_BYTES, StateArea } from './state-area.js';
 import { StateFields } from './state-fields.js';
+import { decodeState, encodeState } from './state-text.js';
 
 const VERSION = 1;
+const MOST_CPU_BYTES = 65536;
 
 export interface Rv64VcpuState extends CommonVcpuState {
   readonly version: number;
-  readonly cpu: CpuState;
+  /** A CpuState, encoded: CBOR's plain numbers end at 2^53. */
+  readonly cpu: Uint8Array;
   /** As the vCPU's thread left them; it decodes them before it goes on. */
   readonly devices: Uint8Array;
   readonly commandLine: Uint8Array;
 }
 
-/** @throws MachineStateError, or what decodeCpuState throws */
+/** @throws MachineStateError */
 export function decodeRv64VcpuState(value: unknown): Rv64VcpuState {
   const fields = new StateFields('vCPU', value, VERSION);
   return {
     version: VERSION,
-    cpu: decodeCpuState(fields.part('cpu')),
+    cpu: decodeCpu(fields),
     devices: fields.bytes('devices', MOST_STATE_BYTES),
     commandLine: fields.bytes('commandLine', MAX_COMMAND_LINE_BYTES),
     clockNs: fields.time('clockNs'),
     exit: decodeExit(fields),
   };
+}
+
+function decodeCpu(fields: StateFields): Uint8Array {
+  const bytes = fields.bytes('cpu', MOST_CPU_BYTES);
+  try {
+    decodeCpuState(decodeState(bytes));
+  } catch (error) {
+    throw fields.error((error as Error).message);
+  }
+  return bytes;
 }
 
 function decodeExit(fields: StateFields): VcpuExit {
@@ -60,7 +73,7 @@ export class Rv64VcpuKind implements VcpuKind<Rv64VcpuState> {
   capture({ clockNs, exit }: CommonVcpuState): Rv64VcpuState {
     return {
       version: VERSION,
-      cpu: saveCpu(this.#memory, this.#whole),
+      cpu: encodeState(saveCpu(this.#memory, this.#whole)),
       devices: this.#area.bytes(),
       commandLine: readCommandLine(this.#memory, this.layout),
       clockNs,
@@ -69,7 +82,7 @@ export class Rv64VcpuKind implements VcpuKind<Rv64VcpuState> {
   }
 
   restore(state: Rv64VcpuState): void {
-    restoreCpu(this.#memory, this.#whole, state.cpu);
+    restoreCpu(this.#memory, this.#whole, decodeCpuState(decodeState(state.cpu)));
     this.#area.put(state.devices);
     writeCommandLine(this.#memory, this.layout, state.commandLine);
   }

@@ -4,16 +4,14 @@
  *
  *   vCPU:  pause -> leave(state)           resume -> take(), which is null unless the main thread put another one
  *   main:  paused -> bytes() / put(bytes)
- *
- * JSON, with byte strings in base64: a few kilobytes, and a decoder that makes nothing but plain data of hostile bytes.
  */
 import { ASYNCIFY_BYTES, CTRL, type MemoryLayout } from '../../machine/layout.js';
 import { controlWords } from '../../machine/memory.js';
 import { MachineStateError } from './state-fields.js';
+import { decodeState, encodeState } from './state-text.js';
 
 const VALID = { none: 0, left: 1, put: 2 } as const;
 export const MOST_STATE_BYTES = ASYNCIFY_BYTES;
-const BYTES_KEY = 'base64';
 
 export class StateArea {
   readonly #control: Int32Array;
@@ -25,7 +23,7 @@ export class StateArea {
   }
 
   leave(state: unknown): void {
-    this.#store(Buffer.from(JSON.stringify(state, encodeBytes)), VALID.left);
+    this.#store(encodeState(state), VALID.left);
   }
 
   /** @throws MachineStateError */
@@ -33,7 +31,7 @@ export class StateArea {
     const control = this.#control;
     if (Atomics.exchange(control, CTRL.framesValid, VALID.none) !== VALID.put) return null;
     try {
-      return JSON.parse(Buffer.from(this.bytes()).toString('utf8'), decodeBytes);
+      return decodeState(this.bytes());
     } catch (error) {
       throw new MachineStateError('devices', (error as Error).message);
     }
@@ -55,15 +53,4 @@ export class StateArea {
     this.#control[CTRL.frameBytes] = bytes.length;
     Atomics.store(this.#control, CTRL.framesValid, valid);
   }
-}
-
-function encodeBytes(this: unknown, key: string, value: unknown): unknown {
-  // a Buffer has become a record by its toJSON: look at what it was
-  const original = (this as Record<string, unknown>)[key];
-  return original instanceof Uint8Array ? { [BYTES_KEY]: Buffer.from(original).toString('base64') } : value;
-}
-
-function decodeBytes(_key: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || !(BYTES_KEY in value)) return value;
-  return new Uint8Array(Buffer.from(String(value[BYTES_KEY]), 'base64'));
 }
