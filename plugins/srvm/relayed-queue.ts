@@ -118,7 +118,7 @@ export class RelayedQueue {
     const from = this.#head;
     if (head === from) return 0;
     this.#head = head;
-    if (this.#state === 'on') this.#put(RX.RDH, head);
+    if (this.#state === 'on') this.#showHead(head, () => this.#controlWritten());
     const slots = this.table.slots;
     if (head >= slots || from >= slots) return 0;
     this.table.passed(from, head);
@@ -149,12 +149,14 @@ export class RelayedQueue {
         this.resets++;
         this.follow();
         this.#hop('off');
+        this.#showHead(this.#head, () => this.#ringWritten());
         this.#put(RX.RXDCTL, control);
         return;
       case 'stopping':
         if (enabled) return;
         this.follow();
         this.#hop('off');
+        this.#showHead(this.#head, () => this.#ringWritten());
         return;
       default:
         if (!enabled) return;
@@ -185,15 +187,39 @@ export class RelayedQueue {
     // else the tail was moved back: the device's share shrinks, nothing new is in it
   }
 
+  /**
+   * Shows the guest the head. A 0 that the core left there and a 0 that the guest wrote to start its ring over look the same:
+   * one is replaced only while the guest has not begun (it writes the head last), and put back if it has meanwhile.
+   */
+  #showHead(head: number, hasBegun: () => boolean): void {
+    const word = RX.RDH >> 2;
+    const wasZero = this.#left[word] === 0;
+    if (wasZero && hasBegun()) return;
+    this.#put(RX.RDH, head);
+    if (!wasZero || !hasBegun()) return;
+    Atomics.compareExchange(this.#words, this.#firstWord + word, head, 0);
+    this.#left[word] = 0;
+  }
+
+  /** The guest has written another ring than the device has. */
+  #ringWritten(): boolean {
+    const words = this.#words;
+    const left = this.#left;
+    const first = this.#firstWord;
+    return (
+      words[first + (RX.RDBAL >> 2)] !== left[RX.RDBAL >> 2] ||
+      words[first + (RX.RDBAH >> 2)] !== left[RX.RDBAH >> 2] ||
+      words[first + (RX.RDLEN >> 2)] !== left[RX.RDLEN >> 2]
+    );
+  }
+
   #controlWritten(): boolean {
     const words = this.#words;
     const left = this.#left;
     const first = this.#firstWord;
     return (
       words[first + (RX.RXDCTL >> 2)] !== left[RX.RXDCTL >> 2] ||
-      words[first + (RX.RDBAL >> 2)] !== left[RX.RDBAL >> 2] ||
-      words[first + (RX.RDBAH >> 2)] !== left[RX.RDBAH >> 2] ||
-      words[first + (RX.RDLEN >> 2)] !== left[RX.RDLEN >> 2] ||
+      this.#ringWritten() ||
       words[first + (RX.RDH >> 2)] !== left[RX.RDH >> 2] ||
       words[first + (RX.SRRCTL >> 2)] !== left[RX.SRRCTL >> 2] ||
       words[first + (RX.DCA_RXCTRL >> 2)] !== left[RX.DCA_RXCTRL >> 2] ||
@@ -223,7 +249,9 @@ export class RelayedQueue {
     }
     // the guest's words are what counts, changed or not: a VF reset may have cleared them on the device
     for (const offset of PROGRAM) if (wantsOn || this.#differs(offset)) this.#write(offset);
-    if (this.#differs(RX.RDH)) this.#write(RX.RDH);
+    // a 0 beside another head on the device is the guest's: what the core shows of a queue that is off is the device's
+    const startsOver = seen[RX.RDH >> 2] === 0 && this.#read(RX.RDH) !== 0;
+    if (startsOver || this.#differs(RX.RDH)) this.#write(RX.RDH);
     this.#ring(seen[RX.RDT >> 2]!);
     if (wantsOn) this.#start(wanted);
     else this.#write(RX.RXDCTL);

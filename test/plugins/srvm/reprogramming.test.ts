@@ -132,6 +132,30 @@ describe('shadow-doorbell under reprogramming', () => {
     rig.close();
   });
 
+  it('a head of 0 that the driver writes is not taken for the one that the core left there', async () => {
+    const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
+    const { host, driver } = rig;
+    driver.up();
+    await rig.start();
+    // nothing has arrived: the head that the guest sees is 0
+    const ring = (offset: number): number => rxRegister(0, offset);
+    host.guestWrite(ring(RX.RXDCTL), 0);
+    // the device goes on until the core has seen that
+    rig.offer(5, 200);
+    rig.engine();
+    const base = driver.habits.ringsAt + 0x4000;
+    host.guestWrite(ring(RX.RDBAL), base);
+    host.guestWrite(ring(RX.RDLEN), 16 * 16);
+    host.guestWrite(ring(RX.RDH), 0);
+    host.guestWrite(ring(RX.RDT), 0);
+    host.guestWrite(ring(RX.RXDCTL), ENABLE);
+    await rig.round();
+    expect(rig.host.access.parts.bar0.read32(ring(RX.RDBAL))).toBe(base);
+    expect(rig.host.access.parts.bar0.read32(ring(RX.RDH))).toBe(0);
+    expect(rig.host.guestRead(ring(RX.RDH))).toBe(0);
+    rig.close();
+  });
+
   it('counts programmings and notices a reset behind its back', async () => {
     const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
     rig.driver.up();
