@@ -2,8 +2,10 @@
 import type { Choices } from '../clockwork/choices.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 import type { Ether } from '../network/ether.js';
+import { FloodPeer } from '../network/peers/flood-peer.js';
 import type { GuestKind, Traffic } from './guest-kind.js';
-import type { RunPlan } from './plan.js';
+import { GUEST_MAC, type RunPlan, SCRIPTED } from './plan.js';
+import { castScriptedGuest } from './scripted-guest.js';
 
 export interface TrafficEnv {
   readonly scheduler: Scheduler;
@@ -16,11 +18,26 @@ export interface Cast {
   traffic(plan: RunPlan, env: TrafficEnv): Traffic;
 }
 
+/** An image that no simulation knows. */
+export class UnknownImageError extends Error {
+  override readonly name = 'UnknownImageError';
+}
+
+const PEER_MAC = '52:54:00:00:00:99';
+
 export const CAST: Cast = {
-  guest: async () => {
-    throw new Error('no guest yet');
+  async guest(plan) {
+    if (plan.image === SCRIPTED) return castScriptedGuest(plan);
+    throw new UnknownImageError(`there is no image '${plan.image}' to simulate`);
   },
-  traffic: () => {
-    throw new Error('no traffic yet');
+  traffic(plan, { scheduler, choices, ether }) {
+    return new FloodPeer({
+      scheduler,
+      choices,
+      wire: ether.port('peer'),
+      mac: PEER_MAC,
+      target: GUEST_MAC,
+      traffic: plan.traffic,
+    });
   },
 };

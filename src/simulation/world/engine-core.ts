@@ -36,6 +36,8 @@ export interface EngineCoreOptions {
   readonly data: NicWorkerData;
   readonly events: EngineEvents;
   readonly speeds: CoreSpeeds;
+  /** DMA has written to a page. */
+  readonly onLanded: (page: number) => void;
 }
 
 /** Remembers when each page was written last, for who finds it wrong later. */
@@ -195,11 +197,7 @@ export class EngineCore implements EngineThread {
     const { scheduler, choices, host } = this.#o;
     const pool = this.#attaching;
     const name = `dma ${pool}`;
-    const domain = new WatchedDomain(
-      handle,
-      { scheduler, choices: choices.fork(name), host },
-      this.core,
-    );
+    const domain = new WatchedDomain(handle, { scheduler, choices: choices.fork(name), host }, this.core);
     this.#domains.get(pool)?.close();
     this.#domains.set(pool, domain);
     return domain;

@@ -15,7 +15,7 @@ import type { Choices } from '../clockwork/choices.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 import { MigrationLink } from '../network/migration-link.js';
 import { type RunPlan, SILENCE_LIMIT_MS, STALL_LIMIT_MS, STEP_LIMIT_MS } from './plan.js';
-import type { SimHost } from './sim-host.js';
+import { CRASHED, type SimHost, unlessCrashed } from './sim-host.js';
 import { WatchedDevice } from './watched-device.js';
 
 export type SourceEnd =
@@ -171,14 +171,4 @@ export class Hop {
       onPhase: (phase) => listener.onDestinationPhase(this, phase),
     });
   }
-}
-
-const CRASHED = Symbol('crashed');
-
-/** What a host promises never comes once it has crashed. */
-function unlessCrashed<T>(host: SimHost, promise: Promise<T>): Promise<T | typeof CRASHED> {
-  return new Promise((resolve, reject) => {
-    host.time.onCrash(() => resolve(CRASHED));
-    promise.then(resolve, reject);
-  });
 }

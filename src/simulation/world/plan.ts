@@ -8,6 +8,7 @@ import { drawFaultPlan, type FaultKinds, type PlannedFault } from './fault-plan.
 
 /** The guest of a run: the mean one, or a built image by its folder's name. */
 export const SCRIPTED = 'scripted';
+export const GUEST_MAC = '52:54:00:00:00:01';
 /** The mode where the plugin has none. */
 export const NO_MODE = '';
 
@@ -40,6 +41,8 @@ export interface RunPlan {
   readonly seed: number;
   readonly image: string;
   readonly ramBytes: number;
+  /** What the guest draws its own chances from. */
+  readonly guestSeed: number;
   /** The plugin's option `mode`. */
   readonly mode: string;
   /** Migrations in a row: there, back, there. */
@@ -80,10 +83,12 @@ export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): Ru
   ]);
   const mode = wishes.mode ?? (wishes.modes.length === 0 ? NO_MODE : shape.pick(wishes.modes));
   const settleNs = shape.between(200 * US, 3 * MS);
+  const ramBytes = shape.pick([2, 2, 4, 16]) * MIB;
   return {
     seed,
     image: wishes.image ?? SCRIPTED,
-    ramBytes: 16 * MIB,
+    ramBytes,
+    guestSeed: choices.fork('guest').nextU32(),
     mode,
     hops,
     settleNs,
@@ -95,7 +100,7 @@ export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): Ru
       [1_000, 1],
       [0, 1],
     ]),
-    parameters: drawParameters(choices.fork('parameters')),
+    parameters: drawParameters(choices.fork('parameters'), ramBytes),
     batchPages: shape.pick([1, 4, 16, 64]),
     faults: wishes.faultPlan ?? drawFaults(choices.fork('faults'), wishes.faults, hops),
   };
@@ -123,7 +128,7 @@ function drawSpeeds(choices: Choices): CoreSpeeds {
 
 function drawLink(choices: Choices): LinkPlan {
   return {
-    bytesPerSecond: choices.pick([125 * MIB, 600 * MIB, 1200 * MIB, 4000 * MIB]),
+    bytesPerSecond: choices.pick([600 * MIB, 1200 * MIB, 1200 * MIB, 4000 * MIB]),
     delayNs: choices.between(2 * US, choices.pick([20 * US, 500 * US])),
   };
 }
@@ -142,14 +147,17 @@ function drawTraffic(choices: Choices): TrafficPlan {
   };
 }
 
-/** Patience is short in a simulation: a link that hangs costs events while it is waited for. */
-function drawParameters(choices: Choices): MigrationParameters {
+/**
+ * Patience is short in a simulation: a link that hangs costs events while it is waited for. So does a slow one: all of RAM
+ * goes over it in 30 ms at most.
+ */
+function drawParameters(choices: Choices, ramBytes: number): MigrationParameters {
   return {
     ...DEFAULT_PARAMETERS,
     'max-bandwidth': choices.weighted([
       [0, 4],
-      [50 * MIB, 1],
-      [choices.between(100, 900) * MIB, 2],
+      [ramBytes * 33, 1],
+      [choices.between(100, 900) * MIB + ramBytes * 33, 2],
     ]),
     'downtime-limit': choices.pick([0, 1, 5, 300]),
     'x-srvm-max-rounds': choices.pick([2, 4, 8, 12]),

@@ -7,10 +7,10 @@
  * crashed or nobody can say; then the run is over.
  */
 import type { Hop } from './hop.js';
-import type { SimHost } from './sim-host.js';
+import { GUEST_MAC } from './plan.js';
+import { type SimHost, unlessCrashed } from './sim-host.js';
 import type { World } from './world.js';
 
-export const GUEST_MAC = '52:54:00:00:00:01';
 /** A guest that has not come up by then never will. */
 const BOOT_LIMIT_MS = 50;
 /** After a migration: how long the guest has until it must have answered again, in all. */
@@ -42,7 +42,7 @@ export async function runScript(world: World): Promise<void> {
   }
   world.traffic.stop();
   await pass(world, DRAIN_MS);
-  for (const host of world.hosts) if (!host.isCrashed) await host.close();
+  for (const host of world.hosts) if (!host.isCrashed) await unlessCrashed(host, host.close());
   for (const promise of world.promises) promise.atEnd?.(world);
 }
 
@@ -69,15 +69,15 @@ function ownerAfter(world: World, hop: Hop): SimHost | null {
 /** A source whose VM is elsewhere, or may be, lets go of it. */
 async function letGo(world: World, hop: Hop, owner: SimHost | null): Promise<void> {
   const { source } = hop;
-  if (owner !== source && !source.isCrashed) await source.dropVm();
+  if (owner !== source && !source.isCrashed) await unlessCrashed(source, source.dropVm());
   world.log('world', 'let go', owner === source ? 0 : 1);
 }
 
 /** The guest must answer again; network and cores may still be held up by a fault for a while. */
 async function settle(world: World, hop: Hop, owner: SimHost): Promise<void> {
   await pass(world, world.plan.settleNs / 1e6);
-  const before = world.guest.received(owner.vm!.memory);
-  const lives = (): boolean => owner.isCrashed || world.guest.received(owner.vm!.memory) > before;
+  const before = progressOf(world, owner);
+  const lives = (): boolean => owner.isCrashed || progressOf(world, owner) > before;
   if (!(await until(world, lives, REVIVAL_LIMIT_MS))) {
     const where = owner === hop.source ? 'the source' : 'the destination';
     world.broken(
@@ -88,8 +88,10 @@ async function settle(world: World, hop: Hop, owner: SimHost): Promise<void> {
   for (const promise of world.promises) promise.afterSettling?.(world, hop);
 }
 
-const isAlive = (world: World, host: SimHost): boolean =>
-  host.vm !== null && world.guest.received(host.vm.memory) > 0;
+const isAlive = (world: World, host: SimHost): boolean => host.vm !== null && progressOf(world, host) > 0;
+
+const progressOf = (world: World, host: SimHost): number =>
+  world.guest.progress(host.vm!.memory, world.traffic);
 
 const pass = (world: World, ms: number): Promise<void> =>
   new Promise((resolve) => {

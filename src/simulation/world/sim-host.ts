@@ -12,7 +12,7 @@ import { NIC_MODEL, sourcePort } from '../../control/source-port.js';
 import type { LoadedImage } from '../../guest/loaded-image.js';
 import type { Wire } from '../../hardware/wire/wire.js';
 import { BAR_WORD } from '../../hypervisor/bar-map.js';
-import type { VcpuThread, VcpuThreadBoot, VcpuThreadEvents } from '../../hypervisor/host-threads.js';
+import type { VcpuThreadBoot, VcpuThreadEvents } from '../../hypervisor/host-threads.js';
 import { Nic } from '../../hypervisor/nic.js';
 import { PASSTHROUGH_OPENER, type PassedThroughVf } from '../../hypervisor/passthrough.js';
 import { VirtualMachine } from '../../hypervisor/vm.js';
@@ -26,18 +26,13 @@ import { type LoadedPlugin, resolveOptions } from '../../plugin/loader.js';
 import type { Choices } from '../clockwork/choices.js';
 import type { HostTime } from '../clockwork/host-time.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
-import type { VirtualCore } from '../clockwork/virtual-core.js';
+import type { SimulatedVcpu } from '../guests/vcpu-options.js';
 import { CardWindows } from './card-windows.js';
 import type { EngineCore } from './engine-core.js';
 import type { RunPlan } from './plan.js';
 import { type PluginCore, startPluginCore } from './plugin-core.js';
 import type { PluginFaults } from './plugin-faults.js';
 import { SimulatedThreads } from './threads.js';
-
-/** A vCPU that runs as a virtual core. */
-export interface SimulatedVcpu extends VcpuThread {
-  readonly core: VirtualCore;
-}
 
 export interface SimHostOptions {
   readonly name: string;
@@ -46,6 +41,7 @@ export interface SimHostOptions {
   readonly plan: RunPlan;
   readonly makeWire: (time: HostTime) => Wire;
   readonly image: LoadedImage;
+  readonly commandLine: string;
   readonly plugin: LoadedPlugin;
   readonly faults: PluginFaults;
   readonly takeMemory: (ramBytes: number) => WebAssembly.Memory;
@@ -59,6 +55,17 @@ export interface SimHostOptions {
 export const VF_COUNT = 2;
 /** Limits of calls into the plugin: virtual, and short for the same reason as STEP_LIMIT_MS. */
 const PLUGIN_LIMITS = { callMs: 120, startMs: 100, turnMs: 80, stopMs: 60 };
+
+export const CRASHED = Symbol('crashed');
+
+/** What a host promises never comes once it has crashed. */
+export function unlessCrashed<T>(host: SimHost, promise: Promise<T>): Promise<T | typeof CRASHED> {
+  return new Promise((resolve, reject) => {
+    if (host.isCrashed) resolve(CRASHED);
+    host.time.onCrash(() => resolve(CRASHED));
+    promise.then(resolve, reject);
+  });
+}
 
 export class SimHost {
   readonly name: string;
@@ -119,10 +126,11 @@ export class SimHost {
 
   /** A guest's first boot. */
   async boot(mac: string): Promise<void> {
-    const { image, takeMemory } = this.#o;
+    const { image, commandLine, takeMemory } = this.#o;
     this.vm = await VirtualMachine.create({
       name: 'guest',
       image,
+      commandLine,
       memory: takeMemory(image.ramBytes),
       vfs: [{ nic: this.nic!, assignment: { mac } }],
       threads: this.threads,

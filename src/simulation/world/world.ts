@@ -47,6 +47,7 @@ export class World {
   onPhase: ((hop: Hop, phase: Phase) => void) | null = null;
   readonly #o: WorldOptions;
   readonly #memories: WebAssembly.Memory[] = [];
+  #deedsBefore: Readonly<Record<string, number>> = {};
 
   constructor(options: WorldOptions) {
     this.#o = options;
@@ -148,6 +149,7 @@ export class World {
       plan,
       makeWire: (time) => ether.port(name, time),
       image: guest.image,
+      commandLine: guest.commandLine,
       plugin,
       faults: this.pluginFaults,
       takeMemory: (ramBytes) => {
@@ -161,8 +163,7 @@ export class World {
             scheduler,
             choices: hostChoices.fork(`vcpu ${this.hops.length}`),
             host: of,
-            speed: plan.speeds.vcpu,
-            coverage: this.coverage,
+            speeds: plan.speeds,
           },
           boot,
           events,
@@ -175,9 +176,21 @@ export class World {
 
   #onPhase(hop: Hop, phase: Phase): void {
     this.coverage.reach(`phase:${phase.phase}`);
+    this.#countDeeds(hop, phase);
     this.log(hop.source.time.actor, `phase ${phase.phase}`, phase.phase === 'pre-copy' ? phase.round : 0);
     for (const promise of this.promises) promise.atPhase?.(this, hop, phase);
     this.onPhase?.(hop, phase);
+  }
+
+  /** What the guest does between the beginning of pre-copy and the stop. */
+  #countDeeds(hop: Hop, phase: Phase): void {
+    if (phase.phase === 'pre-copy' && phase.round === 1) {
+      this.#deedsBefore = this.guest.deeds(hop.sourceVm.memory);
+    } else if (phase.phase === 'stop-and-copy') {
+      for (const [deed, times] of Object.entries(this.guest.deeds(hop.sourceVm.memory))) {
+        this.coverage.reach(`guest:${deed}`, times - (this.#deedsBefore[deed] ?? 0));
+      }
+    }
   }
 
   #onDestinationPhase(hop: Hop, phase: DestinationPhase): void {

@@ -36,12 +36,13 @@ const DAMAGED = 0x1014;
 export const PLAIN_GUEST: GuestKind = {
   image: IMAGE,
   commandLine: '',
-  received: (memory) => new Int32Array(memory.buffer)[RECEIVED >> 2]!,
+  progress: (memory) => new Int32Array(memory.buffer)[RECEIVED >> 2]!,
   complaints: (memory) => {
     const damaged = new Int32Array(memory.buffer)[DAMAGED >> 2]!;
     return damaged === 0 ? [] : [`${damaged} frames were damaged`];
   },
-  startVcpu({ scheduler, host, speed }, boot, events) {
+  deeds: () => ({}),
+  startVcpu({ scheduler, host, speeds }, boot, events) {
     const layout = layoutFor(boot.image.ramBytes);
     const control = controlWords(boot.memory, layout);
     const { windows } = host;
@@ -145,7 +146,7 @@ export const PLAIN_GUEST: GuestKind = {
       name: 'vcpu',
       host: host.time,
       kind: 'vcpu',
-      speed,
+      speed: speeds.vcpu,
       step,
       mayNest: (under) => under.kind !== 'tracker',
     });

@@ -27,10 +27,6 @@ const KINDS: readonly (readonly [what: string, say: Say])[] = [
     (q, slot, bytes) => `Rx queue ${q}, slot ${slot}: ${bytes} bytes written into a smaller buffer`,
   ],
   [
-    'frame-twice',
-    (n, q, slot) => `frame ${n >>> 0} arrived twice, the second time in Rx queue ${q}, slot ${slot}`,
-  ],
-  [
     'completed-unposted',
     (q, slot, status) =>
       `Rx queue ${q}, slot ${slot} was completed (${hex(status)}) without having been posted`,
@@ -56,13 +52,19 @@ const KINDS: readonly (readonly [what: string, say: Say])[] = [
     (q, head, clean, use) => `Tx queue ${q}: the head is at ${head}, not between ${clean} and ${use}`,
   ],
   [
+    'tx-head-without-report',
+    (q, slot, head) =>
+      `Tx queue ${q}: the head is at ${head}, slot ${slot} before it asked for a report and has none`,
+  ],
+  [
     'statistics-back',
     (counter, before, after) =>
       `statistics register ${counter} ran back from ${before >>> 0} to ${after >>> 0}`,
   ],
   [
     'statistics-behind',
-    (taken, counted) => `${taken} frames were taken since the last look, the VF counted ${counted}`,
+    (taken, counted) =>
+      `${taken >>> 0} frames had been taken by the last look, and the VF has counted ${counted >>> 0}`,
   ],
   [
     'interrupt-lost',
@@ -80,30 +82,25 @@ const KINDS: readonly (readonly [what: string, say: Say])[] = [
   ],
   ['clock-back', (us) => `the guest's clock ran back by ${us} us`],
   ['mac-changed', (low, high) => `the PF now says that the address is ${hex(high)}${hex(low)}`],
-  [
-    'register-changed',
-    (offset, wanted, found) => `register ${hex(offset)} reads ${hex(found)}, ${hex(wanted)} was written`,
-  ],
 ];
 
 export type ComplaintKind =
   | 'frame-damaged'
   | 'frame-length'
-  | 'frame-twice'
   | 'completed-unposted'
   | 'out-of-order'
   | 'head-without-write-back'
   | 'head-outside'
   | 'tx-completed-unposted'
   | 'tx-head-outside'
+  | 'tx-head-without-report'
   | 'statistics-back'
   | 'statistics-behind'
   | 'interrupt-lost'
   | 'list-broken'
   | 'canary-gone'
   | 'clock-back'
-  | 'mac-changed'
-  | 'register-changed';
+  | 'mac-changed';
 
 export interface Complaint {
   readonly what: string;

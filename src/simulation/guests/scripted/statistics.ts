@@ -34,7 +34,7 @@ export class Statistics {
     words.forEach((word, i) => {
       state.set('statistics', word, i);
     });
-    if (isFirst) this.#remember(words[0]!, nowNs);
+    if (isFirst) this.#remember(nowNs);
     count(state, 'statistics-read');
   }
 
@@ -55,22 +55,19 @@ export class Statistics {
     }
   }
 
-  /** What was taken before the last but one look is counted by now. */
+  /** Whatever had been taken at the last look, from the first boot on, is counted by now. */
   #compareTaken(received: number, nowNs: number): void {
     const state = this.#state;
     if (nowNs - state.getNs('statisticsNs') < SETTLED_NS) return;
-    const taken = (state.get('takenAtStatistics', 1) - state.get('takenAtStatistics')) >>> 0;
-    const counted = (received - state.get('takenAtStatistics', 2)) >>> 0;
-    if (taken > counted) complain(state, 'statistics-behind', taken, counted);
-    this.#remember(received, nowNs);
+    const taken = state.get('takenAtStatistics') >>> 0;
+    if (taken > received >>> 0) complain(state, 'statistics-behind', taken, received);
+    this.#remember(nowNs);
   }
 
-  #remember(received: number, nowNs: number): void {
+  #remember(nowNs: number): void {
     const state = this.#state;
     const taken = TAKEN.reduce((sum, counter) => sum + readCounter(state, counter), 0);
-    state.set('takenAtStatistics', state.get('takenAtStatistics', 1));
-    state.set('takenAtStatistics', taken, 1);
-    state.set('takenAtStatistics', received, 2);
+    state.set('takenAtStatistics', taken);
     state.setNs('statisticsNs', nowNs);
   }
 }

@@ -1,0 +1,53 @@
+/**
+ * Who came between two steps of another: what of it a run has seen, told from where DMA lands while pages are harvested and
+ * copied.
+ *
+ *   a page of a round:   harvested (due) ........ copied ........ next harvest
+ *   DMA lands in it:                 write-before-copy   write-after-copy
+ *                                          '-- copy-torn --' (the same burst on both sides of the copy)
+ */
+import type { CoverageCounter } from './coverage-counter.js';
+
+/** Chunks of one page that land within so much time are one burst: a frame, a few descriptors. */
+const BURST_NS = 3_000;
+
+/** What is known of the migration under way when something lands. */
+export interface CopyState {
+  readonly stage: 'harvest' | 'round' | 'quiescing' | 'other';
+  /** One byte per page: still to be sent in this round. */
+  readonly due: Uint8Array;
+}
+
+export class Interleavings {
+  readonly #coverage: CoverageCounter;
+  /** By page: when DMA last landed in it while it was due. */
+  readonly #landedWhileDueNs = new Map<number, number>();
+  /** Pages of this round. */
+  #ofRound: Uint8Array | null = null;
+
+  constructor(coverage: CoverageCounter) {
+    this.#coverage = coverage;
+  }
+
+  /** A round begins: these pages are due. */
+  round(due: Uint8Array): void {
+    this.#ofRound = due.slice();
+    this.#landedWhileDueNs.clear();
+  }
+
+  landed(page: number, nowNs: number, { stage, due }: CopyState): void {
+    if (stage === 'harvest') this.#coverage.reach('interleaving:dma-while-harvested');
+    if (stage === 'quiescing') this.#coverage.reach('interleaving:dma-while-quiescing');
+    if (stage !== 'round' || this.#ofRound === null || this.#ofRound[page] === 0) return;
+    if (due[page] !== 0) {
+      this.#landedWhileDueNs.set(page, nowNs);
+      this.#coverage.reach('interleaving:write-before-copy');
+      return;
+    }
+    this.#coverage.reach('interleaving:write-after-copy');
+    const beforeNs = this.#landedWhileDueNs.get(page);
+    if (beforeNs !== undefined && nowNs - beforeNs <= BURST_NS)
+      this.#coverage.reach('interleaving:copy-torn');
+    this.#landedWhileDueNs.delete(page);
+  }
+}
