@@ -69,7 +69,7 @@ export class PciHost {
     const target = this.#functionAt(offset);
     if (target === undefined) return maskOf(size);
     const dword = target.configRead(register & ~3);
-    return (dword >>> (8 * (register & 3))) & maskOf(size);
+    return ((dword >>> (8 * (register & 3))) & maskOf(size)) >>> 0;
   }
 
   #configWrite(offset: number, size: number, value: number): void {
