@@ -9,6 +9,7 @@
  *
  * `length` is the frame's own, without CRC and VLAN tag: a stale buffer of another length is found by it.
  */
+import { patternLength, writePattern } from './pattern.js';
 
 /** Streams: who sent it, and what is asked of it on the wire. */
 export const STREAM = {
@@ -66,8 +67,8 @@ export function writeNumberedFrame(into: Uint8Array, frame: NumberedFrame): void
   view.setUint32(at + 4, stream, true);
   view.setUint32(at + 8, number, true);
   view.setUint32(at + 12, bytes, true);
-  const seed = mix(stream, number);
-  for (let i = at + STAMP_BYTES; i < bytes; i++) into[i] = patternByte(seed, i);
+  const patternAt = at + STAMP_BYTES;
+  writePattern(into, patternAt, mix(stream, number), bytes - patternAt);
   if (shape === 'raw') return;
   writeIpv4(view, bytes - 14, PROTOCOL[shape], frame.flow ?? 0, frame.offload === true);
   if (shape === 'udp') writeUdp(view, bytes - HEADER.ipv4, frame.offload === true);
@@ -92,20 +93,15 @@ export function checkFrame(bytes: Uint8Array, length: number, deep = false): Fra
   const number = view.getUint32(at + 8, true);
   const damaged = (where: number): FrameVerdict => ({ kind: 'damaged', stream, number, at: where });
   if (view.getUint32(at + 12, true) !== length - tag) return damaged(at + 12);
-  const seed = mix(stream, number);
-  for (let i = at + STAMP_BYTES; i < length; i++) {
-    if (bytes[i] !== patternByte(seed, i - tag)) return damaged(i);
-  }
+  const patternAt = at + STAMP_BYTES;
+  const whole = patternLength(bytes, patternAt, mix(stream, number), length - patternAt);
+  if (patternAt + whole < length) return damaged(patternAt + whole);
   if (deep) {
     const wrong = checkWire(view, type, tag, stream, length);
     if (wrong >= 0) return damaged(wrong);
   }
   return { kind: 'whole', stream, number };
 }
-
-/** Payload of the guest's TCP stream: the byte at this sequence number. */
-export const streamByte = (sequence: number): number =>
-  patternByte(mix(STREAM.guest, sequence >>> 6), sequence);
 
 export interface SegmentedFrame {
   readonly target: Uint8Array;
@@ -127,7 +123,8 @@ export function writeSegmentedFrame(into: Uint8Array, frame: SegmentedFrame): vo
   view.setUint8(tcp + 12, 5 << 4);
   view.setUint8(tcp + 13, 0x18);
   view.setUint16(tcp + 16, fold(pseudoHeader(view, 0, PROTOCOL.tcp)));
-  for (let i = 0; i < frame.payloadBytes; i++) into[HEADER.tcp + i] = streamByte(frame.sequence + i);
+  // the stream's byte at a sequence number is the pattern's there
+  writePattern(into, HEADER.tcp, frame.sequence, frame.payloadBytes);
 }
 
 const FOREIGN: FrameVerdict = { kind: 'foreign' };
@@ -145,9 +142,8 @@ function checkSegment(bytes: Uint8Array, view: DataView, tag: number, length: nu
   const payload = ipBytes - (HEADER.tcp - 14);
   // a short frame is padded behind its packet
   if (payload < 0 || HEADER.tcp + tag + payload > length) return damaged(16 + tag);
-  for (let i = 0; i < payload; i++) {
-    if (bytes[HEADER.tcp + tag + i] !== streamByte(sequence + i)) return damaged(HEADER.tcp + tag + i);
-  }
+  const whole = patternLength(bytes, HEADER.tcp + tag, sequence, payload);
+  if (whole < payload) return damaged(HEADER.tcp + tag + whole);
   if (sum(view, 14 + tag, 20, 0) !== 0xffff) return damaged(24 + tag);
   const tcpBytes = ipBytes - 20;
   const start = pseudoHeader(view, tag, PROTOCOL.tcp) + tcpBytes;
@@ -222,5 +218,3 @@ function mix(stream: number, number: number): number {
   const h = Math.imul(stream ^ Math.imul(number, 0x9e3779b1), 0x85ebca6b);
   return Math.imul(h ^ (h >>> 13), 0xc2b2ae35) | 0;
 }
-
-const patternByte = (seed: number, at: number): number => ((seed >>> ((at & 3) << 3)) + at * 7) & 0xff;
