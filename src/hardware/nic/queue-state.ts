@@ -73,6 +73,15 @@ export function isQueueRequested(shared: NicShared, direction: Direction, queue:
   return (Atomics.load(shared.words, (names.block(queue) + names.dctl) >> 2) & DCTL_ENABLE) !== 0;
 }
 
+/**
+ * Whether some queue's ENABLE request waits to be carried out. For the engine, between packets: what it read of a ring's
+ * registers before this look (tail, head write-back address) is that ring's. What it reads after a request may belong to
+ * the next ring, since a driver need not wait for a stop before it programs one.
+ */
+export function areRequestsWaiting(words: Int32Array): boolean {
+  return words[QUEUE_REQUESTS] !== NOTHING;
+}
+
 /** Stores RXDCTL / TXDCTL (already masked) and, where its ENABLE changed, has the change carried out. */
 export function writeQueueControl(
   shared: NicShared,

@@ -30,6 +30,7 @@ import {
 import { psrtypeOffset, RX, RXDCTL_VME, rxQueueOffset, SRRCTL_DROP_EN } from './offsets.js';
 import { ETHERNET_HEADER_BYTES, type Packet } from './packet.js';
 import { QueueSet } from './queue-set.js';
+import { areRequestsWaiting } from './queue-state.js';
 import { CONTROL, type NicShared, QUEUE_COUNT, REGION } from './shared.js';
 import type { NicStats } from './stats.js';
 
@@ -95,6 +96,8 @@ export class RxPath {
     const count = this.queues.count[queue]!;
     if (count === 0) return ADMIT.drop;
     const tail = this.#words[this.queues.tailWord[queue]!]!;
+    // some queue is asked to stop: this tail may be of a ring that is not configured yet
+    if (areRequestsWaiting(this.#words)) return ADMIT.hold;
     // a tail outside the ring hands over nothing, and must not stop the wire for the others
     if (tail < 0 || tail >= count) return ADMIT.drop;
     let free = tail - this.queues.head[queue]!;

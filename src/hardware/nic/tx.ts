@@ -29,6 +29,7 @@ import { insertChecksums } from './offload.js';
 import { TX, txQueueOffset, VMVIR_ALWAYS, VMVIR_NEVER, vfteOffset, vmvirOffset } from './offsets.js';
 import { ETHERNET_HEADER_BYTES } from './packet.js';
 import { isBusMaster, QueueSet } from './queue-set.js';
+import { areRequestsWaiting } from './queue-state.js';
 import type { RateLimits } from './rate-limit.js';
 import { type NicShared, QUEUE_COUNT, REGION } from './shared.js';
 import { type Segmenter, TSO } from './tso.js';
@@ -53,6 +54,13 @@ export class TxPath {
   readonly #running = new Uint8Array(QUEUE_COUNT);
   #runningCount = 0;
   #turn = 0;
+  // head write-back address of the queue that is served
+  #headLow = 0;
+  #headHigh = 0;
+  // the context of the packet that is served, as its words 0, 2 and 3
+  #context0 = 0;
+  #context2 = 0;
+  #context3 = 0;
   // results of #gather()
   #gatheredBytes = 0;
   #nextHead = 0;
@@ -125,7 +133,12 @@ export class TxPath {
       return 0;
     const domain = this.#domains[pool]!;
     let done = 0;
+    const block = txQueueOffset(queue);
     while (done < limit && queues.head[queue] !== tail && this.#limits.mayTransmit(queue)) {
+      this.#headLow = words[(block + TX.TDWBAL) >> 2]!;
+      this.#headHigh = words[(block + TX.TDWBAH) >> 2]!;
+      // some queue is asked to stop: tail and address may be of a ring that is not configured yet
+      if (areRequestsWaiting(words)) break;
       const outcome = this.#serveOne(queue, domain, tail);
       if (outcome === OUTCOME.nothing) break;
       if (outcome === OUTCOME.stop) {
@@ -154,7 +167,11 @@ export class TxPath {
     }
     const gathered = this.#gather(queue, domain, head, tail);
     if (gathered !== OUTCOME.sent) return gathered;
-    if (!this.#malformed && !this.#emit(queue, command, domain.i32[at + 3]!)) return OUTCOME.nothing;
+    const options = domain.i32[at + 3]!;
+    this.#readContext(queue, options);
+    // a reset in the middle of the packet cleared the context; what it stops is not sent
+    if (areRequestsWaiting(this.#words)) return OUTCOME.nothing;
+    if (!this.#malformed && !this.#emit(queue, command, options)) return OUTCOME.nothing;
     this.#complete(queue, domain);
     return OUTCOME.sent;
   }
@@ -204,22 +221,27 @@ export class TxPath {
     return head === tail ? OUTCOME.nothing : OUTCOME.stop;
   }
 
+  #readContext(queue: number, options: number): void {
+    const words = this.#words;
+    const context = REGION.txContext + (queue * 2 + (txContextIndex(options) & 1)) * 4;
+    this.#context0 = words[context]!;
+    this.#context2 = words[context + 2]!;
+    this.#context3 = words[context + 3]!;
+  }
+
   /** Offloads, then the way out. False: the packet has to wait. */
   #emit(queue: number, command: number, options: number): boolean {
-    const words = this.#words;
     const length = this.#gatheredBytes;
     if (length < ETHERNET_HEADER_BYTES) return true;
-    const index = txContextIndex(options);
-    const context = REGION.txContext + (queue * 2 + (index & 1)) * 4;
-    const vlanTag = this.#vlanTag(queue >> 1, command, words[context]!);
+    const vlanTag = this.#vlanTag(queue >> 1, command, this.#context0);
     if ((command & TX_COMMAND.segment) !== 0) {
       const result = this.#segmenter.send(
         queue,
         HEADROOM_BYTES,
         length,
-        words[context]!,
-        words[context + 2]!,
-        words[context + 3]!,
+        this.#context0,
+        this.#context2,
+        this.#context3,
         vlanTag,
       );
       if (result === TSO.sent) this.#frames = this.#segmenter.frames;
@@ -228,14 +250,7 @@ export class TxPath {
     if (length > MAX_FRAME_BYTES) return true;
     if ((options & (TX_OPTION.ipChecksum | TX_OPTION.l4Checksum)) !== 0) {
       const stage = this.#egress.stage;
-      const fits = insertChecksums(
-        stage,
-        HEADROOM_BYTES,
-        length,
-        options,
-        words[context]!,
-        words[context + 2]!,
-      );
+      const fits = insertChecksums(stage, HEADROOM_BYTES, length, options, this.#context0, this.#context2);
       if (!fits) return true;
     }
     const start = vlanTag === NO_VLAN ? HEADROOM_BYTES : this.#egress.insertVlan(HEADROOM_BYTES, vlanTag);
@@ -251,11 +266,9 @@ export class TxPath {
   }
 
   #complete(queue: number, domain: IommuDomain): void {
-    const block = txQueueOffset(queue);
-    const headAddress = this.#words[(block + TX.TDWBAL) >> 2]!;
     if (this.#reports !== 0) {
-      if ((headAddress & HEAD_WRITE_BACK_ENABLE) === 0) this.#writeBack(domain);
-      else this.#writeHead(domain, headAddress & ~3, this.#words[(block + TX.TDWBAH) >> 2]!);
+      if ((this.#headLow & HEAD_WRITE_BACK_ENABLE) === 0) this.#writeBack(domain);
+      else this.#writeHead(domain, this.#headLow & ~3, this.#headHigh);
       this.queues.notePending(queue);
     }
     this.#moveHead(queue, this.#nextHead);

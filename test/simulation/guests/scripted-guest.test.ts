@@ -8,6 +8,8 @@ import { createScriptedVcpu } from '../../../src/simulation/guests/scripted/scri
 import { LoneGuest } from './lone-guest.js';
 
 const MIB = 1024 * 1024;
+const SEEDS_TOGETHER = 10;
+const SEEDS = [1000, 1010, 1020] as const;
 
 async function bootedGuest(seed: number): Promise<LoneGuest> {
   const guest = new LoneGuest({
@@ -37,6 +39,24 @@ describe('the scripted guest alone', () => {
       hashes.push(guest.log.hash);
     }
     expect(hashes[0]).toBe(hashes[1]);
+  });
+
+  it.each(SEEDS)('finds nothing wrong with seeds from %i on', async (first) => {
+    for (let seed = first; seed < first + SEEDS_TOGETHER; seed++) {
+      const guest = await bootedGuest(seed);
+      await guest.pass(8);
+      expect(guest.vm!.state.kind, `seed ${seed}`).toBe('running');
+      expect(readComplaints(guest.ram), `seed ${seed}`).toEqual([]);
+      expect(guest.peer.damaged, `seed ${seed}`).toEqual([]);
+    }
+  });
+
+  // an engine that took the next ring's registers for those of the ring it was working on
+  it.each([7, 9, 136])('stops a queue in the middle of a packet (seed %i)', async (seed) => {
+    const guest = await bootedGuest(seed);
+    await guest.pass(12);
+    expect(readComplaints(guest.ram)).toEqual([]);
+    expect(guest.peer.damaged).toEqual([]);
   });
 
   it('stands still while it is paused, and goes on from its RAM', async () => {

@@ -25,6 +25,13 @@ export const OPERATION = {
   awaitRxStarted: 14,
   fillRx: 15,
   auditHead: 16,
+  stopTx: 17,
+  awaitTxStopped: 18,
+  emptyTx: 19,
+  programTx: 20,
+  awaitTxStarted: 21,
+  auditTxHead: 23,
+  startRxAgain: 24,
   run: 22,
 } as const;
 export type OperationName = keyof typeof OPERATION;

@@ -2,7 +2,7 @@
  * Buffers in an arena of 1 KiB granules, shared by all queues: one byte in RAM says who has a granule. So pages are shared
  * between queues and directions, and buffers straddle pages.
  */
-import { ARENA_AT, GRANULE_BYTES, GRANULES_AT, MAX_GRANULES, OWNER, QUEUES } from './places.js';
+import { ARENA_AT, GRANULE_BYTES, GRANULES_AT, MAX_GRANULES, OWNER } from './places.js';
 import type { GuestState } from './state.js';
 
 /** Granules in a page. */
@@ -36,7 +36,10 @@ export class Buffers {
     this.#own((address - ARENA_AT) / GRANULE_BYTES, count, OWNER.nobody);
   }
 
-  /** The device may still write there: nobody gets it until release(). */
+  /**
+   * The device may still use it: nobody gets it until release().
+   * @param queue 0 and 1: Rx queues, 2 and 3: Tx queues
+   */
   quarantine(address: number, count: number, queue: number): void {
     this.#own((address - ARENA_AT) / GRANULE_BYTES, count, OWNER.quarantine + queue);
   }
@@ -52,7 +55,7 @@ export class Buffers {
     const first = Math.floor((address - ARENA_AT) / GRANULE_BYTES / PAGE_GRANULES) * PAGE_GRANULES;
     for (let granule = first; granule < Math.min(first + PAGE_GRANULES, this.granules); granule++) {
       const other = this.#ownerOf(granule);
-      if (other !== OWNER.nobody && other !== owner && other < OWNER.rx + QUEUES) return true;
+      if (other !== OWNER.nobody && other !== owner && other < OWNER.quarantine) return true;
     }
     return false;
   }

@@ -20,6 +20,7 @@ import { RxQueue } from './rx-queue.js';
 import { type GuestState, QUEUE_NUMBERS } from './state.js';
 import { Statistics } from './statistics.js';
 import { Traffic } from './traffic.js';
+import { TxQueue } from './tx-queue.js';
 
 const MAGIC = 0x5c21_9e57;
 /** Chance must not be 0. */
@@ -81,7 +82,8 @@ export class ScriptedGuest {
           onFrame: (frame, bytes, slot, buffer) => traffic.take(frame, bytes, slot, buffer),
         }),
     );
-    const shared = { state, mmio, character, agenda: this.#agenda, interrupts, rx, buffers };
+    const tx = QUEUE_NUMBERS.map((queue) => new TxQueue(queue, { state, mmio, buffers, character }));
+    const shared = { state, mmio, character, agenda: this.#agenda, interrupts, rx, tx, buffers };
     this.#interrupts = interrupts;
     this.#operations = new Operations({ ...shared, mailbox: new Mailbox(state, mmio) });
     this.#habits = new Habits({

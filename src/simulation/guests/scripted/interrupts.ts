@@ -79,6 +79,7 @@ export class Interrupts {
     const state = this.#state;
     count(state, 'interrupts');
     state.set('silentWaits', 0);
+    state.set('sleptEmpty', 0);
     if (this.#character.autoMask) state.set('masked', state.get('masked') | (lines & ALL));
   }
 }

@@ -17,7 +17,8 @@ import type { Mmio } from './mmio.js';
 import { PHASE } from './places.js';
 import { INFO_SHIFT, MESSAGE, PSRTYPE, PSRTYPE_TWO_QUEUES, VFCTRL_RESET } from './registers.js';
 import type { RxQueue } from './rx-queue.js';
-import type { GuestState } from './state.js';
+import type { Direction, GuestState } from './state.js';
+import type { TxQueue } from './tx-queue.js';
 
 const COMMAND_MEMORY_MASTER = 0x6;
 /** The number of mailbox API 1.3. */
@@ -36,6 +37,7 @@ export interface OperationParts {
   readonly interrupts: Interrupts;
   readonly mailbox: Mailbox;
   readonly rx: readonly RxQueue[];
+  readonly tx: readonly TxQueue[];
 }
 
 /** null: done; else to be done again after so many nanoseconds. */
@@ -65,12 +67,19 @@ export class Operations {
       routeInterrupts: () => done(() => interrupts.route()),
       unmask: () => done(() => interrupts.unmask()),
       stopRx: (queue) => done(() => this.#rx(queue).writeDisable()),
-      awaitRxStopped: (queue) => this.#awaitRx(queue, false),
-      emptyRx: (queue, settled) => done(() => this.#emptyRx(queue, settled !== 0)),
+      awaitRxStopped: (queue) => this.#await('rx', queue, false),
+      emptyRx: (queue, flags) => done(() => empty(this.#rx(queue), flags)),
       programRx: (queue) => done(() => this.#rx(queue).program()),
-      awaitRxStarted: (queue) => this.#awaitRx(queue, true),
+      awaitRxStarted: (queue) => this.#await('rx', queue, true),
       fillRx: (queue) => done(() => this.#rx(queue).fill(this.#rx(queue).empties)),
       auditHead: (queue) => done(() => this.#rx(queue).audit()),
+      startRxAgain: (queue) => done(() => this.#rx(queue).startAgain()),
+      stopTx: (queue) => done(() => this.#tx(queue).writeDisable()),
+      awaitTxStopped: (queue) => this.#await('tx', queue, false),
+      emptyTx: (queue, flags) => done(() => empty(this.#tx(queue), flags)),
+      programTx: (queue) => done(() => this.#tx(queue).program()),
+      awaitTxStarted: (queue) => this.#await('tx', queue, true),
+      auditTxHead: (queue) => done(() => this.#tx(queue).audit()),
       run: () => done(() => parts.state.set('phase', PHASE.running)),
     };
   }
@@ -96,12 +105,8 @@ export class Operations {
     this.#ask(MESSAGE.setMaxFrame, MAX_FRAME_BYTES);
     this.#ask(MESSAGE.setVlan | (1 << INFO_SHIFT), GUEST_VLAN);
     for (let queue = 0; queue < character.queues; queue++) {
-      agenda.add('stopRx', queue);
-      agenda.add('awaitRxStopped', queue);
-      agenda.add('emptyRx', queue, 1);
-      agenda.add('programRx', queue);
-      agenda.add('awaitRxStarted', queue);
-      agenda.add('fillRx', queue);
+      this.#startTx(queue, false);
+      this.#startRx(queue, false, SETTLED | DRAW);
     }
     agenda.add('routeInterrupts');
     agenda.add('unmask');
@@ -110,15 +115,49 @@ export class Operations {
 
   /** Another ring, other habits. `blind`: the driver does not look whether the device follows. */
   moveRxRing(queue: number): void {
-    const { agenda, state, character } = this.#p;
+    const { state, character } = this.#p;
     const blind = !this.#rx(queue).isQuarantined && state.chance(character.blindChance);
     count(state, 'ring-moved');
+    this.#startRx(queue, blind, blind ? DRAW : SETTLED | DRAW);
+  }
+
+  moveTxRing(queue: number): void {
+    const { state, character } = this.#p;
+    this.#startTx(queue, !this.#tx(queue).isQuarantined && state.chance(character.blindChance));
+  }
+
+  /** The same ring again: from its beginning, or from where it was. */
+  toggleRx(queue: number): void {
+    const { agenda, state } = this.#p;
+    count(state, 'queue-toggled');
+    if (state.chance(0.5)) {
+      this.#startRx(queue, false, SETTLED);
+      return;
+    }
+    agenda.add('stopRx', queue);
+    agenda.add('awaitRxStopped', queue);
+    agenda.add('startRxAgain', queue);
+    agenda.add('awaitRxStarted', queue);
+  }
+
+  #startRx(queue: number, blind: boolean, flags: number): void {
+    const { agenda } = this.#p;
     agenda.add('stopRx', queue);
     if (!blind) agenda.add('awaitRxStopped', queue);
-    agenda.add('emptyRx', queue, blind ? 0 : 1);
+    agenda.add('emptyRx', queue, flags);
     agenda.add('programRx', queue);
     if (!blind) agenda.add('awaitRxStarted', queue);
     agenda.add('fillRx', queue);
+  }
+
+  /** `blind`: as the stock driver, which does not wait for a Tx queue to stop. */
+  #startTx(queue: number, blind: boolean): void {
+    const { agenda } = this.#p;
+    agenda.add('stopTx', queue);
+    if (!blind) agenda.add('awaitTxStopped', queue);
+    agenda.add('emptyTx', queue, blind ? DRAW : SETTLED | DRAW);
+    agenda.add('programTx', queue);
+    agenda.add('awaitTxStarted', queue);
   }
 
   /** Whatever the head has passed must be written back. */
@@ -146,33 +185,28 @@ export class Operations {
   }
 
   #resetVf(): RetryNs {
-    const { mmio, state, rx, character } = this.#p;
+    const { mmio, state, rx, tx, character } = this.#p;
     mmio.write(VF.VTEIMC, 0x7);
     mmio.write(VF.CTRL, VFCTRL_RESET);
     mmio.write(VF.PSRTYPE, PSRTYPE | (character.queues > 1 ? PSRTYPE_TWO_QUEUES : 0));
     count(state, 'vf-reset');
     // the device may still be in the middle of a packet
-    for (const queue of rx) queue.empty(false);
+    for (const queue of [...rx, ...tx]) queue.empty(false);
     return null;
   }
 
-  #emptyRx(queue: number, settled: boolean): void {
-    const ring = this.#rx(queue);
-    ring.empty(settled);
-    ring.draw();
-  }
-
-  #awaitRx(queue: number, enabled: boolean): RetryNs {
+  #await(direction: Direction, queue: number, enabled: boolean): RetryNs {
     const { state } = this.#p;
-    const ring = this.#rx(queue);
+    const ring = direction === 'rx' ? this.#rx(queue) : this.#tx(queue);
     if (ring.readEnabled() !== enabled) {
-      const tries = state.queue('rx', queue, 'tries') + 1;
-      state.setQueue('rx', queue, 'tries', tries);
+      const tries = state.queue(direction, queue, 'tries') + 1;
+      state.setQueue(direction, queue, 'tries', tries);
       if (tries % TRIES_COUNTED === 0) count(state, 'enableTimeouts');
       return POLL_NS;
     }
-    state.setQueue('rx', queue, 'tries', 0);
-    ring.settled();
+    state.setQueue(direction, queue, 'tries', 0);
+    // seen to be off: nothing of it is under way. Seen to be on says nothing of the ring before
+    if (!enabled) ring.settled();
     return null;
   }
 
@@ -189,10 +223,26 @@ export class Operations {
     }
   }
 
+  #tx(queue: number): TxQueue {
+    const ring = this.#p.tx[queue];
+    if (ring === undefined)
+      throw new RangeError(`Tx queue ${queue}: the scripted guest has ${this.#p.tx.length}`);
+    return ring;
+  }
+
   #rx(queue: number): RxQueue {
     const ring = this.#p.rx[queue];
     if (ring === undefined)
       throw new RangeError(`Rx queue ${queue}: the scripted guest has ${this.#p.rx.length}`);
     return ring;
   }
+}
+
+/** Flags of emptyRx and emptyTx. */
+const SETTLED = 1;
+const DRAW = 2;
+
+function empty(ring: RxQueue | TxQueue, flags: number): void {
+  ring.empty((flags & SETTLED) !== 0);
+  if ((flags & DRAW) !== 0) ring.draw();
 }

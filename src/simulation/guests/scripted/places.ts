@@ -81,6 +81,7 @@ export const STATE = {
   takenAtStatistics: 44,
   quietUntilNs: 48,
   phase: 50,
+  sleptEmpty: 51,
   /** Blocks of QUEUE_WORDS for Rx queue 0 and 1, Tx queue 0 and 1. */
   queueBlocks: 64,
   /** Counters, see counters.ts. */
@@ -118,7 +119,7 @@ export const PHASE = { settingUp: 0, running: 1 } as const;
 /** Which buffer a slot gets: its own again, any free one, or the one that was freed last in whichever queue. */
 export const POLICY = { own: 0, fresh: 1, lastFreed: 2 } as const;
 /** Who has a granule. */
-export const OWNER = { nobody: 0, rx: 1, quarantine: 3, tx: 5 } as const;
+export const OWNER = { nobody: 0, rx: 1, tx: 1 + QUEUES, quarantine: 1 + 2 * QUEUES } as const;
 
 export const stateAddress = (field: number): number => STATE_AT + field * WORD;
 export const queueAddress = (direction: 'rx' | 'tx', queue: number, field: number): number =>

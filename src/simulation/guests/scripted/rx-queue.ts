@@ -144,6 +144,11 @@ export class RxQueue {
     this.#set('running', 1);
   }
 
+  /** The ring goes on where it was. */
+  startAgain(): void {
+    this.#write('RXDCTL', ENABLE | STRIP_VLAN);
+  }
+
   // --- posting --------------------------------------------------------------------------------------------------------
 
   /** Slots that could be filled. */
@@ -321,6 +326,7 @@ export class RxQueue {
   audit(): void {
     const { state } = this.#p;
     const head = this.#p.mmio.read(rxRegister(this.#queue, 'RDH'));
+    if (!this.running) return;
     const slots = this.#get('slots');
     const toClean = this.#get('toClean');
     const toUse = this.#get('toUse');
@@ -341,7 +347,7 @@ export class RxQueue {
   /** Completions come in order, and only where something is posted. */
   auditOrder(): void {
     const { state } = this.#p;
-    if (this.#get('byLength') !== 0) return;
+    if (!this.running || this.#get('byLength') !== 0) return;
     const slots = this.#get('slots');
     const toClean = this.#get('toClean');
     const toUse = this.#get('toUse');
