@@ -1,30 +1,32 @@
 /**
- * The process that looks for a planted fault: plants it, then runs seeds until one of them breaks a promise.
- * Its parent (hunt.ts) sends it a HuntOrder.
+ * The process that looks for a planted fault: plants it, then runs seeds until one of them breaks a promise that the fault
+ * is to break. Its parent (hunt.ts) sends it a HuntOrder.
  */
 import type { HuntEnd, HuntOrder } from './hunt.js';
 import { plant } from './plant.js';
-import { PLANTED_FAULTS } from './planted-faults.js';
+import { PLANTED_FAULTS, simulationOf } from './planted-faults.js';
 
-async function hunt({ fault: name, firstSeed, seeds }: HuntOrder): Promise<HuntEnd> {
+async function hunt({ fault: name, firstSeed, seeds, drawn }: HuntOrder): Promise<HuntEnd> {
   const fault = PLANTED_FAULTS.find((each) => each.name === name);
   if (fault === undefined) throw new Error(`there is no planted fault '${name}'`);
   plant(fault);
   const { simulate } = await import('../../../src/simulation/world/simulate.js');
-  const { faults, mode } = fault;
+  const others: string[] = [];
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-    const result = await simulate({ seed, faults, ...(mode && { mode }) });
-    if (result.outcome === 'passed') continue;
-    const sentences = result.problems.map(({ promise, sentence }) => `${promise}: ${sentence}`);
-    return { kind: 'found', seed, sentences };
+    const { problems } = await simulate(simulationOf(fault, seed, drawn === true));
+    const problem = problems.find(({ promise }) => fault.breaksPromises.includes(promise));
+    if (problem !== undefined) {
+      return { kind: 'found', seed, sentence: `${problem.promise}: ${problem.sentence}` };
+    }
+    const [other] = problems;
+    if (other !== undefined) others.push(`seed ${seed}: ${other.promise}: ${other.sentence}`);
   }
-  return { kind: 'not-found' };
+  return { kind: 'not-found', others };
 }
 
 process.once('message', (order: HuntOrder) => {
-  hunt(order).then(
-    (end) => process.send!(end, () => process.disconnect()),
-    (error: Error) =>
-      process.send!({ kind: 'failed', message: error.stack } satisfies HuntEnd, () => process.disconnect()),
+  const answer = (end: HuntEnd): void => void process.send!(end, () => process.disconnect());
+  hunt(order).then(answer, (error: Error) =>
+    answer({ kind: 'failed', message: error.stack ?? error.message }),
   );
 });

@@ -7,13 +7,16 @@ export interface HuntOrder {
   readonly fault: string;
   readonly firstSeed: number;
   readonly seeds: number;
+  /** Only faults that the seeds draw, none that strikes where the planted one shows. */
+  readonly drawn?: boolean;
 }
 
 export type HuntEnd =
-  /** The promises that the seed broke. */
-  | { readonly kind: 'found'; readonly seed: number; readonly sentences: readonly string[] }
-  | { readonly kind: 'not-found' }
-  | { readonly kind: 'failed'; readonly message: string | undefined };
+  /** What the seed broke. */
+  | { readonly kind: 'found'; readonly seed: number; readonly sentence: string }
+  /** What seeds broke that the fault is not to break. */
+  | { readonly kind: 'not-found'; readonly others: readonly string[] }
+  | { readonly kind: 'failed'; readonly message: string };
 
 export function hunt(order: HuntOrder): Promise<HuntEnd> {
   return new Promise((resolve) => {

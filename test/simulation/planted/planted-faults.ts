@@ -2,7 +2,7 @@
  * Faults that a migration could have, as edits of the compiled code: what each breaks, and where. A seed must find each of
  * them (planted.test.ts), or the simulator does not look where it should. Nothing in the code itself knows of them.
  */
-import type { FaultKinds } from '../../../src/simulation/world/simulate.js';
+import type { FaultKinds, PlannedFault, SimulationOptions } from '../../../src/simulation/world/simulate.js';
 
 export interface PlantedEdit {
   /** Under dist/. */
@@ -21,7 +21,14 @@ export interface PlantedFault {
   readonly mode?: 'scan' | 'shadow-doorbell';
   /** Which faults the seeds add. */
   readonly faults: FaultKinds;
+  /** Instead: strikes where it can show. A hunt with `drawn` faults (planted-hunt.ts) does without. */
+  readonly faultPlan?: readonly PlannedFault[];
+  /** The promises that it breaks, by name. What else a seed may break says nothing of it. */
+  readonly breaksPromises: readonly string[];
 }
+
+const PAGES_LOST = ['no page is lost', 'every DMA write is marked'];
+const GUEST_COMPLAINS = 'the guest has no complaints';
 
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
@@ -46,6 +53,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: PAGES_LOST,
   },
   {
     name: 'no pass after quiesce',
@@ -60,26 +68,43 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: PAGES_LOST,
   },
   {
     name: 'no lap detection',
     breaks: 'scan takes a head that may have gone round for one that has not',
     edits: [
       {
-        file: 'plugins/srvm/lap-detector.js',
-        find: 'if (most - others >= passed + slots)',
-        replace: `if (most >= 0)
-        return false;
-    if (most - others >= passed + slots)`,
+        file: 'plugins/srvm/scan-core.js',
+        find: "return lapped ? 'lapped' : 'followed';",
+        replace: "return lapped ? 'followed' : 'followed';",
       },
       {
         file: 'plugins/srvm/scanned-queue.js',
         find: 'if (this.passed > this.known || !this.#probesHold(head))',
-        replace: 'if (this.passed > this.known)',
+        replace: 'if (this.passed < 0 && !this.#probesHold(head))',
+      },
+      {
+        file: 'plugins/srvm/scanned-queue.js',
+        find: 'if (this.known - this.passed + fresh >= table.slots)',
+        replace: 'if (fresh < 0)',
       },
     ],
     mode: 'scan',
     faults: ['sched'],
+    faultPlan: [
+      {
+        atPhase: 'pre-copy',
+        hop: 0,
+        round: 1,
+        afterNs: 500_000,
+        kind: 'sched',
+        what: 'core-stall',
+        core: 'tracker',
+        forNs: 3_000_000,
+      },
+    ],
+    breaksPromises: PAGES_LOST,
   },
   {
     name: 'harvest clears after the copy',
@@ -99,6 +124,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: PAGES_LOST,
   },
   {
     name: 'activation before commitment',
@@ -113,6 +139,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: ['net', 'cancel'],
+    breaksPromises: ['one VM runs at most'],
   },
   {
     name: 'resume after commitment',
@@ -127,6 +154,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: ['net', 'crash', 'sched'],
+    faultPlan: [{ atPhase: 'commitment', hop: 0, round: 0, afterNs: 40_000, kind: 'net', what: 'link-cut' }],
+    breaksPromises: ['one VM runs at most'],
   },
   {
     name: 'statistics without the offset',
@@ -139,6 +168,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: [GUEST_COMPLAINS],
   },
   {
     name: 'an interrupt dropped by restore',
@@ -151,6 +181,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: ['every interrupt arrives', GUEST_COMPLAINS],
   },
   {
     name: 'a lost disable and enable',
@@ -165,6 +196,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     ],
     mode: 'shadow-doorbell',
     faults: [],
+    breaksPromises: [GUEST_COMPLAINS, 'the guest goes on', ...PAGES_LOST],
   },
   {
     name: 'a page of the Tx ring not marked',
@@ -177,6 +209,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: PAGES_LOST,
   },
   {
     name: 'off by one at the last page',
@@ -189,11 +222,22 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: [],
+    breaksPromises: PAGES_LOST,
   },
   {
     name: 'a checksum not verified',
     breaks: 'the destination takes a frame whose bytes were damaged on the way',
     edits: [{ file: 'src/migration/stream/decoder.js', find: 'this.#checkSums(frameBytes);', replace: '' }],
     faults: ['net'],
+    faultPlan: [
+      { atPhase: 'pre-copy', hop: 0, round: 1, afterNs: 200_000, kind: 'net', what: 'link-corrupt' },
+    ],
+    breaksPromises: PAGES_LOST,
   },
 ];
+
+/** What a hunt for the fault runs for one seed. */
+export function simulationOf(fault: PlantedFault, seed: number, drawn: boolean): SimulationOptions {
+  const { faults, mode, faultPlan } = fault;
+  return { seed, faults, ...(mode && { mode }), ...(faultPlan && !drawn && { faultPlan }) };
+}
