@@ -26,7 +26,7 @@ import { campaignRows, coverageRows, faultText, problemText, seedRows } from './
 
 const SHRINK_RUNS = 400;
 /** Failing seeds that are printed one by one. */
-const PRINTED_FAILURES = 20;
+const PRINTED_FAILURES = 8;
 
 /** @returns whether every promise was kept. */
 export async function carryOut(order: SimulateOrder, options: SimulateOptions): Promise<boolean> {

@@ -54,7 +54,7 @@ export const COVERAGE: readonly CoverageGroup[] = [
   {
     group: 'destination',
     what: 'where the destination ended',
-    keys: ['running', 'failed', 'refused', 'crashed'],
+    keys: ['running', 'failed', 'crashed'],
   },
   {
     group: 'fault',
@@ -81,7 +81,7 @@ export const COVERAGE: readonly CoverageGroup[] = [
   {
     group: 'tracker',
     what: 'what the tracker met',
-    keys: ['lapped', 'fell-back', 'ring-programmed', 'device-reset', 'doorbell-relayed', 'final-pass'],
+    keys: ['lapped', 'ring-programmed', 'device-reset', 'descriptors-followed'],
   },
   {
     group: 'guest',
@@ -106,17 +106,13 @@ export const COVERAGE: readonly CoverageGroup[] = [
   },
   {
     group: 'interleaving',
-    what: 'who ran between two steps of another',
+    what: 'where DMA landed between a harvest and the copies after it',
     keys: [
-      'copy-torn',
+      'write-before-copy',
       'write-after-copy',
-      'write-after-harvest',
-      'mark-while-harvested',
-      'dma-while-quiesced',
-      'posted-at-switch',
-      'guest-programs-while-tracked',
-      'turn-preempted',
-      'interrupt-at-switch',
+      'copy-torn',
+      'dma-while-harvested',
+      'dma-while-quiescing',
     ],
   },
 ];

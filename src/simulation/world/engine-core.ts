@@ -36,26 +36,25 @@ export interface EngineCoreOptions {
   readonly data: NicWorkerData;
   readonly events: EngineEvents;
   readonly speeds: CoreSpeeds;
-  /** DMA has written to a page. */
-  readonly onLanded: (page: number) => void;
 }
 
 /** Remembers when each page was written last, for who finds it wrong later. */
 class WatchedDomain extends PostedDomain {
   readonly writtenNs: Float64Array;
-  readonly #core: VirtualCore;
+  readonly #engine: EngineCore;
   readonly #scheduler: Scheduler;
 
-  constructor(handle: DomainHandle, options: PostedDomainOptions, core: VirtualCore) {
+  constructor(handle: DomainHandle, options: PostedDomainOptions, engine: EngineCore) {
     super(handle, options);
-    this.#core = core;
+    this.#engine = engine;
     this.writtenNs = new Float64Array(handle.memory.byteLength / PAGE_BYTES);
     this.#scheduler = options.scheduler;
   }
 
   /** The engine is a thread: others run between two accesses of its own. */
   override translate(iovaLow: number, iovaHigh: number, bytes: number, write: boolean): number {
-    if (this.#core.isOnStack) this.#scheduler.point(this.#core);
+    const { core } = this.#engine;
+    if (core.isOnStack) this.#scheduler.point(core);
     return super.translate(iovaLow, iovaHigh, bytes, write);
   }
 
@@ -63,12 +62,17 @@ class WatchedDomain extends PostedDomain {
     super.markWritten(offset, bytes);
     const nowNs = this.#scheduler.nowNs();
     const last = Math.floor((offset + bytes - 1) / PAGE_BYTES);
-    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++) this.writtenNs[page] = nowNs;
+    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++) {
+      this.writtenNs[page] = nowNs;
+      this.#engine.onLanded?.(page, nowNs);
+    }
   }
 }
 
 export class EngineCore implements EngineThread {
   readonly core: VirtualCore;
+  /** Told of every page that DMA has written to, while somebody listens. */
+  onLanded: ((page: number, nowNs: number) => void) | null = null;
   readonly #o: EngineCoreOptions;
   readonly #shared: NicShared;
   readonly #engine: NicEngine;
@@ -197,7 +201,7 @@ export class EngineCore implements EngineThread {
     const { scheduler, choices, host } = this.#o;
     const pool = this.#attaching;
     const name = `dma ${pool}`;
-    const domain = new WatchedDomain(handle, { scheduler, choices: choices.fork(name), host }, this.core);
+    const domain = new WatchedDomain(handle, { scheduler, choices: choices.fork(name), host }, this);
     this.#domains.get(pool)?.close();
     this.#domains.set(pool, domain);
     return domain;

@@ -11,12 +11,8 @@ import type { CoverageCounter } from './coverage-counter.js';
 /** Chunks of one page that land within so much time are one burst: a frame, a few descriptors. */
 const BURST_NS = 3_000;
 
-/** What is known of the migration under way when something lands. */
-export interface CopyState {
-  readonly stage: 'harvest' | 'round' | 'quiescing' | 'other';
-  /** One byte per page: still to be sent in this round. */
-  readonly due: Uint8Array;
-}
+/** What the migration under way is at when something lands. */
+export type CopyStage = 'harvest' | 'round' | 'quiescing' | 'other';
 
 export class Interleavings {
   readonly #coverage: CoverageCounter;
@@ -29,13 +25,14 @@ export class Interleavings {
     this.#coverage = coverage;
   }
 
-  /** A round begins: these pages are due. */
-  round(due: Uint8Array): void {
-    this.#ofRound = due.slice();
+  /** A round begins: these pages are due. Null: all of them, and not known one by one. */
+  round(due: Uint8Array | null): void {
+    this.#ofRound = due?.slice() ?? null;
     this.#landedWhileDueNs.clear();
   }
 
-  landed(page: number, nowNs: number, { stage, due }: CopyState): void {
+  /** @param due what is left of the round, one byte per page */
+  landed(page: number, nowNs: number, stage: CopyStage, due: Uint8Array): void {
     if (stage === 'harvest') this.#coverage.reach('interleaving:dma-while-harvested');
     if (stage === 'quiescing') this.#coverage.reach('interleaving:dma-while-quiescing');
     if (stage !== 'round' || this.#ofRound === null || this.#ofRound[page] === 0) return;

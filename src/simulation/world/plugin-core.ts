@@ -17,6 +17,7 @@ import { PluginFailure, PluginTimeout } from '../../plugin/errors.js';
 import type { HostTime } from '../clockwork/host-time.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 import type { StepEnd, VirtualCore } from '../clockwork/virtual-core.js';
+import { LoggedMarks } from '../trace/logged-marks.js';
 import type { CardWindows } from './card-windows.js';
 import { COSTS } from './costs.js';
 import type { CoreSpeeds } from './plan.js';
@@ -177,7 +178,7 @@ export class PluginCore implements RunningCore {
   }
 
   #openView() {
-    const { host, windows } = this.#env;
+    const { host, windows, scheduler } = this.#env;
     const { access, dirty, dirtyPages, onNote } = this.#start;
     const wait = windows.waitOf(() => this.core);
     const device = openPassthrough(access.handle as PassthroughHandle, host, wait);
@@ -193,7 +194,12 @@ export class PluginCore implements RunningCore {
       pf: windows.wrap(device.pf, beforeRead),
       pages: device.pages,
       clock: host,
-      dirty: new SharedDirtyMarks(dirty, dirtyPages),
+      dirty: new LoggedMarks(
+        new SharedDirtyMarks(dirty, dirtyPages),
+        dirty,
+        { log: scheduler.log, nowNs: () => scheduler.nowNs() },
+        this.core.actor,
+      ),
       shared: this.shared,
       note: (text) => host.post('note', () => onNote(String(text).slice(0, 500))),
     };
