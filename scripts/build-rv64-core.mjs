@@ -2,8 +2,9 @@
 // of has changed: sources, compiler, options.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expandSequences } from './rv64-core-sequences.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const sources = 'src/rv64/cpu/wasm';
@@ -15,7 +16,7 @@ const OPTIONS = [
   ...['--use', 'abort='],
   '--noAssert',
   ...['--uncheckedBehavior', 'always'],
-  ...['--enable', 'threads'],
+  ...['--enable', 'threads', '--enable', 'simd'],
   '--importMemory',
   '--sharedMemory',
   ...['--initialMemory', '1'],
@@ -24,9 +25,8 @@ const OPTIONS = [
 ];
 
 const files = readdirSync(join(root, sources)).sort();
-const hash = createHash('sha256').update(
-  readFileSync(join(root, 'node_modules/assemblyscript/package.json')),
-);
+const hash = createHash('sha256').update(readFileSync(join(root, 'scripts/rv64-core-sequences.mjs')));
+hash.update(readFileSync(join(root, 'node_modules/assemblyscript/package.json')));
 hash.update(OPTIONS.join(' '));
 for (const file of files) hash.update(`${file}\n`).update(readFileSync(join(root, sources, file)));
 const key = hash.digest('hex');
@@ -34,6 +34,8 @@ const key = hash.digest('hex');
 const keyFile = `${output}.key`;
 const upToDate = existsSync(output) && existsSync(keyFile) && readFileSync(keyFile, 'utf8') === key;
 if (!upToDate) {
+  const read = (file) => readFileSync(join(root, sources, file), 'utf8');
+  const generated = expandSequences(read('execute.ts'), read('ops.ts'), JSON.parse(read('sequences.json')));
   const { default: asc } = await import('assemblyscript/asc');
   let wasm = null;
   let log = '';
@@ -42,6 +44,8 @@ if (!upToDate) {
     stdout: sink,
     stderr: sink,
     readFile: (name) => {
+      const made = generated[relative(sources, name)];
+      if (made !== undefined) return made;
       try {
         return readFileSync(join(root, name), 'utf8');
       } catch {

@@ -6,7 +6,7 @@ import { DOUBLE, FLAG, type Format, type Mode, type Result, SINGLE } from './flo
 import { RandomNumbers } from './random-numbers.js';
 
 const MODES: readonly Mode[] = [0, 1, 2, 3, 4];
-const CASES = 250;
+const CASES = 150;
 const FORMATS = [SINGLE, DOUBLE] as const;
 
 const hart = new FloatHart();

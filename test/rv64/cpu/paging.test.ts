@@ -208,6 +208,35 @@ describe('stale translations', () => {
     }
   });
 
+  it('sfence.vma of any address of a superpage forgets all of it', () => {
+    for (const level of [1, 2]) {
+      const base = 0x10_4000_0000n;
+      const entry = hart.map(base, BASE, RWX, level);
+      hart.view.setBigUint64(0x40000, 1n, true);
+      hart.core.setX(5, base + 0x40000n);
+      hart.core.setX(8, BASE + BigInt(entry));
+      hart.core.setX(10, base + 0x7000n);
+      // no longer there: the load that was answered before must fault
+      const program = [I.ld(6, 0, 5), I.sd(0, 0, 8), I.sfence(10, 0), I.ld(7, 0, 5)];
+      expect(hart.trapOf(program)).toMatchObject({ cause: FAULT.load, pc: BASE + 0x200cn });
+      expect(hart.core.x(6)).toBe(1n);
+    }
+  });
+
+  it('sfence.vma of a page leaves no entry of any kind', () => {
+    const at = hart.map(VIRTUAL, PHYSICAL, RWX);
+    hart.put([I.jalr(0, 1, 0)], DATA);
+    hart.core.setX(5, VIRTUAL);
+    hart.core.setX(8, BASE + BigInt(at));
+    hart.core.setX(7, BigInt(I.jalr(0, 1, 0)));
+    const use = [I.ld(6, 0, 5), I.sw(7, 0, 5), I.jalr(1, 5, 0)];
+    for (const [i, access] of use.entries()) {
+      hart.map(VIRTUAL, PHYSICAL, RWX);
+      const trap = hart.trapOf([...use, I.sd(0, 0, 8), I.sfence(5, 5), access]);
+      expect(trap?.cause).toBe([FAULT.load, FAULT.store, FAULT.fetch][i]);
+    }
+  });
+
   it('another satp is another address space', () => {
     hart.map(VIRTUAL, PHYSICAL, RWX);
     hart.core.setX(5, VIRTUAL);

@@ -34,8 +34,8 @@ let generation: u32 = 0;
 export let worthDropping: u32 = NOWHERE;
 /** After so many stores a page is taken for data. */
 const STORES_OF_DATA: u32 = 64;
-/** An instruction pair decoded together reaches 8 bytes; the last of them may be what was written. */
-const REACH: u32 = 6;
+/** A handler may run four instructions, 16 bytes; the last two of them may be what was written. */
+const REACH: u32 = 14;
 
 const INFO_RAM: usize = 0;
 const INFO_GENERATION: usize = 4;
@@ -162,10 +162,15 @@ function renew(page: u32, ramPage: u32): void {
   store<u32>(infoOf(page), generation, INFO_GENERATION);
 }
 
+/** Of 32 bytes. */
+@inline function difference(x: usize, y: usize): v128 {
+  return v128.or(v128.xor(v128.load(x), v128.load(y)), v128.xor(v128.load(x, 16), v128.load(y, 16)));
+}
+
 function refresh(page: u32, ramPage: u32): void {
   const copy = copyOf(page);
-  for (let at: u32 = 0; at < <u32>PAGE; at += 8) {
-    if (load<u64>(copy + at) !== load<u64>(ramPage + at)) {
+  for (let at: u32 = 0; at < <u32>PAGE; at += 64) {
+    if (v128.any_true(v128.or(difference(copy + at, ramPage + at), difference(copy + at + 32, ramPage + at + 32)))) {
       renew(page, ramPage);
       return;
     }

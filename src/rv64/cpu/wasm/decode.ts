@@ -6,6 +6,7 @@ import { expand } from './compressed';
 import { cpu } from './host';
 import { F, PAGE, X, X_SINK } from './offsets';
 import { Op } from './ops';
+import { join } from './sequences';
 
 /** Bytes from a slot to the next instruction's. */
 const SHORT: u32 = 16;
@@ -32,31 +33,57 @@ const AHEAD: u32 = 64;
   return <u32>cpu + F + (n << 3);
 }
 
+/** The last three slots that were decoded, and how many instructions each one's handler runs. */
+let slot1: usize = 0;
+let slot2: usize = 0;
+let slot3: usize = 0;
+let count1: u32 = 0;
+let count2: u32 = 0;
+let count3: u32 = 0;
+
 /** Decodes from an empty slot on, to the next jump. */
 export function decodeFrom(first: usize): void {
   let slot = first;
   let ram = ramOf(slot);
   let at = offsetOf(slot);
+  count1 = count2 = count3 = 0;
   for (let i: u32 = 0; i < AHEAD && at < <u32>PAGE; i++) {
     if (load<u16>(slot) !== Op.DECODE) return;
     const low = <u32>load<u16>(ram);
-    if ((low & 3) !== 3) {
-      if (!decodeOne(slot, expand(low), low, SHORT, at)) return;
-      slot += SHORT;
-      ram += 2;
-      at += 2;
-      continue;
-    }
-    if (at + 4 > <u32>PAGE) {
+    const isShort = (low & 3) !== 3;
+    if (!isShort && at + 4 > <u32>PAGE) {
       put(slot, Op.STRADDLE, LONG, 0, 0, 0, low);
       return;
     }
-    const word = low | (<u32>load<u16>(ram, 2) << 16);
-    if (!decodeOne(slot, word, word, LONG, at)) return;
-    slot += LONG;
-    ram += 4;
-    at += 4;
+    const word = isShort ? expand(low) : low | (<u32>load<u16>(ram, 2) << 16);
+    const goesOn = decodeOne(slot, word, isShort ? low : word, isShort ? SHORT : LONG, at);
+    joinSequences(slot);
+    if (!goesOn) return;
+    slot += isShort ? SHORT : LONG;
+    ram += isShort ? 2 : 4;
+    at += isShort ? 2 : 4;
   }
+}
+
+/** Makes the handlers before a new slot run its instruction as well, where there are handlers for that. */
+function joinSequences(slot: usize): void {
+  const next = <u32>load<u16>(slot);
+  if (count3 === 3) joinOne(slot3, next);
+  if (count2 === 2 && joinOne(slot2, next)) count2 = 3;
+  if (count1 === 1 && joinOne(slot1, next)) count1 = 2;
+  slot3 = slot2;
+  count3 = count2;
+  slot2 = slot1;
+  count2 = count1;
+  slot1 = slot;
+  count1 = 1;
+}
+
+function joinOne(slot: usize, next: u32): bool {
+  const handler = join(<u32>load<u16>(slot), next);
+  if (handler === 0) return false;
+  store<u16>(slot, <u16>handler);
+  return true;
 }
 
 /** An instruction across two pages: decoded anew each time. Returns its handler; the slot stays what it is. */
@@ -94,9 +121,7 @@ function decodeOne(slot: usize, word: u32, raw: u32, length: u32, at: u32): bool
     case 0x13: // OP-IMM
       op = immediateOp(f3, immI, word >>> 26);
       if (op === Op.ILLEGAL) break;
-      if (op === Op.ADDI && rs1 === 0) put(slot, Op.LI, length, 0, target(rd), 0, immI);
-      else if (op === Op.ADDI && immI === 0) put(slot, Op.MV, length, 0, target(rd), source(rs1), 0);
-      else put(slot, op, length, 0, target(rd), source(rs1), f3 === 1 || f3 === 5 ? immI & 63 : immI);
+      put(slot, op, length, 0, target(rd), source(rs1), f3 === 1 || f3 === 5 ? immI & 63 : immI);
       return true;
     case 0x17: // AUIPC
       put(slot, Op.AUIPC, length, 0, target(rd), 0, word & 0xfffff000);
@@ -123,7 +148,8 @@ function decodeOne(slot: usize, word: u32, raw: u32, length: u32, at: u32): bool
       put(slot, op, length, 0, target(rd), source(rs1), source(rs2));
       return true;
     case 0x37: // LUI
-      put(slot, Op.LI, length, 0, target(rd), 0, word & 0xfffff000);
+      // an ADDI with a longer immediate
+      put(slot, Op.ADDI, length, 0, target(rd), source(0), word & 0xfffff000);
       return true;
     case 0x3b: // OP-32
       op = registerOp32(f3, word >>> 25);
@@ -241,8 +267,6 @@ function decodeBranch(slot: usize, word: u32, f3: u32, rs1: u32, rs2: u32, lengt
   const index = f3 < 2 ? f3 : f3 - 2;
   if (<u32>(<i32>at + imm) >= <u32>PAGE) {
     put(slot, Op.BEQ_FAR + index, length, 0, source(rs2), source(rs1), imm);
-  } else if (rs2 === 0 && f3 < 2) {
-    put(slot, Op.BEQZ + index, length, 0, 0, source(rs1), imm << 3);
   } else {
     put(slot, Op.BEQ + index, length, 0, source(rs2), source(rs1), imm << 3);
   }

@@ -6,6 +6,9 @@
  *
  * A case ends with `continue` (op and handler are the next instruction's) or with `break`, with `then` saying why:
  * a jump to `target` that leaves the page, a fault at op, or the end of the slice behind op.
+ *
+ * The build adds cases for sequences of instructions (scripts/rv64-core-sequences.mjs), put together from these: a case
+ * that others may follow ends with exactly the three lines that go to the next slot.
  */
 import { executeAtomic, loadReserved, storeConditional } from './atomics';
 import { fenceCode, fetchSlots, ramOf } from './code';
@@ -14,7 +17,7 @@ import { decodeFrom, decodeStraddling } from './decode';
 import { executeFloat } from './float';
 import { cpu, ramBytes } from './host';
 import { divide, multiplyHigh, multiplyHighSignedUnsigned, multiplyHighUnsigned, remainder } from './integer';
-import { FETCH, flushTlb, loadSlow, physical, storeSlow, tlbContext } from './mmu';
+import { FETCH, flushPage, flushTlb, loadSlow, physical, storeSlow, tlbContext } from './mmu';
 import {
   FENCE_WORD,
   FS,
@@ -31,6 +34,7 @@ import {
   TLB_FETCH_ENTRIES,
   TLB_FETCHES,
   TLB_STORES,
+  X,
 } from './offsets';
 import { Op } from './ops';
 import {
@@ -50,6 +54,8 @@ const THEN_FAULT: u32 = 1;
 const THEN_LEAVE: u32 = 2;
 /** The handlers of traps have set PC and privilege. */
 const THEN_RESUME: u32 = 3;
+/** In the middle of a sequence the budget was used up. */
+const THEN_STOP: u32 = 4;
 
 export const KEEP_RUNNING: u32 = 0xffff;
 /** Why the last slice ended, when the host has to hear of it: RUN_*, or KEEP_RUNNING. */
@@ -103,6 +109,13 @@ function notRetired(): void {
   setSliceEnd(sliceEnd - 1);
 }
 
+/** sfence.vma: of one address, or of all of them. There are no address space identifiers. */
+function fenceTranslations(word: u32): void {
+  const rs1 = (word >>> 15) & 31;
+  if (rs1 === 0) flushTlb();
+  else flushPage(load<u64>(cpu + (rs1 << 3), X));
+}
+
 /** The instruction of a slot, from RAM. */
 function fetched(op: usize): u64 {
   const low = <u32>load<u16>(ramOf(op));
@@ -149,18 +162,8 @@ export function execute(budget: i32): i32 {
         h = decodeStraddling(op, <u32>load<u16>(<usize>(pa - <u64>RAM_BASE)));
         continue;
       }
-      case Op.LI:
-        set(op, imm(op));
-        op += step(op);
-        h = handler(op);
-        continue;
       case Op.AUIPC:
         set(op, pcOf(delta, op) + imm(op));
-        op += step(op);
-        h = handler(op);
-        continue;
-      case Op.MV:
-        set(op, rb(op));
         op += step(op);
         h = handler(op);
         continue;
@@ -188,35 +191,57 @@ export function execute(budget: i32): i32 {
         then = THEN_JUMP;
         break;
       case Op.BEQ:
-        op += rb(op) === ra(op) ? load<u32>(op, 12) : step(op);
+        if (rb(op) === ra(op)) {
+          op += load<u32>(op, 12);
+          h = handler(op);
+          continue;
+        }
+        op += step(op);
         h = handler(op);
         continue;
       case Op.BNE:
-        op += rb(op) !== ra(op) ? load<u32>(op, 12) : step(op);
+        if (rb(op) !== ra(op)) {
+          op += load<u32>(op, 12);
+          h = handler(op);
+          continue;
+        }
+        op += step(op);
         h = handler(op);
         continue;
       case Op.BLT:
-        op += <i64>rb(op) < <i64>ra(op) ? load<u32>(op, 12) : step(op);
+        if (<i64>rb(op) < <i64>ra(op)) {
+          op += load<u32>(op, 12);
+          h = handler(op);
+          continue;
+        }
+        op += step(op);
         h = handler(op);
         continue;
       case Op.BGE:
-        op += <i64>rb(op) >= <i64>ra(op) ? load<u32>(op, 12) : step(op);
+        if (<i64>rb(op) >= <i64>ra(op)) {
+          op += load<u32>(op, 12);
+          h = handler(op);
+          continue;
+        }
+        op += step(op);
         h = handler(op);
         continue;
       case Op.BLTU:
-        op += rb(op) < ra(op) ? load<u32>(op, 12) : step(op);
+        if (rb(op) < ra(op)) {
+          op += load<u32>(op, 12);
+          h = handler(op);
+          continue;
+        }
+        op += step(op);
         h = handler(op);
         continue;
       case Op.BGEU:
-        op += rb(op) >= ra(op) ? load<u32>(op, 12) : step(op);
-        h = handler(op);
-        continue;
-      case Op.BEQZ:
-        op += rb(op) === 0 ? load<u32>(op, 12) : step(op);
-        h = handler(op);
-        continue;
-      case Op.BNEZ:
-        op += rb(op) !== 0 ? load<u32>(op, 12) : step(op);
+        if (rb(op) >= ra(op)) {
+          op += load<u32>(op, 12);
+          h = handler(op);
+          continue;
+        }
+        op += step(op);
         h = handler(op);
         continue;
       case Op.BEQ_FAR:
@@ -278,133 +303,119 @@ export function execute(budget: i32): i32 {
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 1)) {
           set(op, <u64>(<i64>load<i8>(host(entry, va))));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 1);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 1);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, <u64>(<i64>(<i8>value)));
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.LH: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 2)) {
           set(op, <u64>(<i64>load<i16>(host(entry, va))));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 2);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 2);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, <u64>(<i64>(<i16>value)));
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.LW: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 4)) {
           set(op, <u64>(<i64>load<i32>(host(entry, va))));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 4);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 4);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, <u64>(<i64>(<i32>value)));
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.LD: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 8)) {
           set(op, load<u64>(host(entry, va)));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 8);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 8);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, value);
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.LBU: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 1)) {
           set(op, <u64>load<u8>(host(entry, va)));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 1);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 1);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, value);
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.LHU: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 2)) {
           set(op, <u64>load<u16>(host(entry, va)));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 2);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 2);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, value);
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.LWU: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 4)) {
           set(op, <u64>load<u32>(host(entry, va)));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 4);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 4);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, value);
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.FLW: {
         if (load<u32>(cpu, FS) === 0) {
@@ -417,19 +428,17 @@ export function execute(budget: i32): i32 {
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 4)) {
           set(op, BOX | <u64>load<u32>(host(entry, va)));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 4);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 4);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, BOX | value);
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.FLD: {
         if (load<u32>(cpu, FS) === 0) {
@@ -442,87 +451,69 @@ export function execute(budget: i32): i32 {
         const entry = entryOf(tlb, va);
         if (hit(entry, va, 8)) {
           set(op, load<u64>(host(entry, va)));
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        const value = loadSlow(va, 8);
-        if (fault === 0) {
+        } else {
+          const value = loadSlow(va, 8);
+          if (fault !== 0) {
+            then = THEN_FAULT;
+            break;
+          }
           set(op, value);
-          op += step(op);
-          h = handler(op);
-          continue;
         }
-        then = THEN_FAULT;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.SB: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb + TLB_STORES, va);
         if (hit(entry, va, 1)) {
           store<u8>(host(entry, va), <u8>ra(op));
-          op += step(op);
-          h = handler(op);
-          continue;
+        } else if (storeSlow(va, 1, ra(op))) {
+          then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+          break;
         }
-        if (!storeSlow(va, 1, ra(op))) {
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.SH: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb + TLB_STORES, va);
         if (hit(entry, va, 2)) {
           store<u16>(host(entry, va), <u16>ra(op));
-          op += step(op);
-          h = handler(op);
-          continue;
+        } else if (storeSlow(va, 2, ra(op))) {
+          then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+          break;
         }
-        if (!storeSlow(va, 2, ra(op))) {
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.SW: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb + TLB_STORES, va);
         if (hit(entry, va, 4)) {
           store<u32>(host(entry, va), <u32>ra(op));
-          op += step(op);
-          h = handler(op);
-          continue;
+        } else if (storeSlow(va, 4, ra(op))) {
+          then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+          break;
         }
-        if (!storeSlow(va, 4, ra(op))) {
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.SD: {
         const va = rb(op) + imm(op);
         const entry = entryOf(tlb + TLB_STORES, va);
         if (hit(entry, va, 8)) {
           store<u64>(host(entry, va), ra(op));
-          op += step(op);
-          h = handler(op);
-          continue;
+        } else if (storeSlow(va, 8, ra(op))) {
+          then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+          break;
         }
-        if (!storeSlow(va, 8, ra(op))) {
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.FSW: {
         if (load<u32>(cpu, FS) === 0) {
@@ -534,17 +525,13 @@ export function execute(budget: i32): i32 {
         const entry = entryOf(tlb + TLB_STORES, va);
         if (hit(entry, va, 4)) {
           store<u32>(host(entry, va), <u32>ra(op));
-          op += step(op);
-          h = handler(op);
-          continue;
+        } else if (storeSlow(va, 4, ra(op))) {
+          then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+          break;
         }
-        if (!storeSlow(va, 4, ra(op))) {
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.FSD: {
         if (load<u32>(cpu, FS) === 0) {
@@ -556,17 +543,13 @@ export function execute(budget: i32): i32 {
         const entry = entryOf(tlb + TLB_STORES, va);
         if (hit(entry, va, 8)) {
           store<u64>(host(entry, va), ra(op));
-          op += step(op);
-          h = handler(op);
-          continue;
+        } else if (storeSlow(va, 8, ra(op))) {
+          then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+          break;
         }
-        if (!storeSlow(va, 8, ra(op))) {
-          op += step(op);
-          h = handler(op);
-          continue;
-        }
-        then = fault !== 0 ? THEN_FAULT : THEN_LEAVE;
-        break;
+        op += step(op);
+        h = handler(op);
+        continue;
       }
       case Op.ADDI:
         set(op, rb(op) + imm(op));
@@ -821,7 +804,7 @@ export function execute(budget: i32): i32 {
           then = THEN_FAULT;
           break;
         }
-        flushTlb();
+        fenceTranslations(load<u32>(op, 12));
         target = pcOf(delta, op) + 4;
         then = THEN_JUMP;
         break;
@@ -879,9 +862,11 @@ export function execute(budget: i32): i32 {
         raise(CAUSE_ILLEGAL, load<u32>(op, 12));
         then = THEN_FAULT;
         break;
+      // SEQUENCES
       default:
         unreachable();
     }
+    if (then === THEN_STOP) break;
     if (then === THEN_LEAVE) {
       target = pcOf(delta, op) + <u64>(step(op) >>> 3);
       left--;

@@ -19,6 +19,9 @@ import {
   RAM_BASE,
   SATP,
   SSTATUS,
+  SUPERPAGES_1G,
+  SUPERPAGES_2M,
+  SUPERPAGES_BYTES,
   TLB,
   TLB_CONTEXT,
   TLB_CONTEXTS,
@@ -76,6 +79,41 @@ function clearTags(from: usize, entries: usize): void {
 
 export function flushTlb(): void {
   clearTags(cpu + TLB, (TLB_CONTEXTS * TLB_CONTEXT) / TLB_ENTRY);
+  memory.fill(cpu + SUPERPAGES_2M, 0, SUPERPAGES_BYTES);
+  memory.fill(cpu + SUPERPAGES_1G, 0, SUPERPAGES_BYTES);
+}
+
+/** Bit of a region of 2^shift bytes in its bitmap. */
+@inline function regionByte(bitmap: usize, va: u64, shift: u64): usize {
+  return cpu + bitmap + (<usize>(va >> (shift + 3)) & (SUPERPAGES_BYTES - 1));
+}
+
+@inline function regionBit(va: u64, shift: u64): u8 {
+  return <u8>(<u32>1 << (<u32>(va >> shift) & 7));
+}
+
+/** sfence.vma of one address: a page's entries, or all when a superpage may have been there. */
+export function flushPage(va: u64): void {
+  const superpage =
+    (load<u8>(regionByte(SUPERPAGES_2M, va, 21)) & regionBit(va, 21)) |
+    (load<u8>(regionByte(SUPERPAGES_1G, va, 30)) & regionBit(va, 30));
+  if (superpage !== 0) {
+    flushTlb();
+    return;
+  }
+  const data = entryFor(va);
+  const fetch = ((<u32>va) >>> 8) & ((TLB_FETCH_ENTRIES - 1) << 4);
+  for (let i = 0; i < TLB_CONTEXTS; i++) {
+    const context = cpu + TLB + i * TLB_CONTEXT;
+    store<u64>(context + data, NO_TAG);
+    store<u64>(context + data, NO_TAG, TLB_STORES);
+    store<u64>(context + fetch, NO_TAG, TLB_FETCHES);
+  }
+}
+
+function noteSuperpage(va: u64, level: i32): void {
+  const at = level === 1 ? regionByte(SUPERPAGES_2M, va, 21) : regionByte(SUPERPAGES_1G, va, 30);
+  store<u8>(at, load<u8>(at) | (level === 1 ? regionBit(va, 21) : regionBit(va, 30)));
 }
 
 export function flushStores(): void {
@@ -118,6 +156,7 @@ export function physical(va: u64, access: u32): u64 {
     }
     const within = (<u64>1 << shift) - 1;
     if (((ppn << 12) & within) !== 0 || !allowed(pte, access)) return pageFault(va, access);
+    if (level !== 0) noteSuperpage(va, level);
     return (ppn << 12) | (va & within);
   }
   return pageFault(va, access);

@@ -52,6 +52,11 @@ export const DIRTY_ACKNOWLEDGED = 0x310;
 /** Atomically updated for the sake of the fence alone. */
 export const FENCE_WORD = 0x314;
 
+/** Bitmaps of 512 bits: parts of 2 MiB and of 1 GiB whose translation may have come from a superpage. */
+export const SUPERPAGES_2M = 0x400;
+export const SUPERPAGES_1G = 0x440;
+export const SUPERPAGES_BYTES = 0x40;
+
 export const PRIVILEGE_U = 0;
 export const PRIVILEGE_S = 1;
 
