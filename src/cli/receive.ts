@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { MAX_RAM_BYTES } from '../machine/layout.js';
 import { parseSize, parseVf } from './options.js';
 import { repeatable } from './output.js';
-import { linkSpeed } from './run.js';
+import { linkSpeed, portMtu } from './run.js';
 import { serveVmm } from './serve.js';
 
 interface ReceiveOptions {
@@ -13,6 +13,7 @@ interface ReceiveOptions {
   readonly vf: readonly string[];
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
+  readonly mtu?: string;
   readonly console: boolean;
 }
 
@@ -25,6 +26,7 @@ export function receiveCommand(): Command {
     .option('--vf <vf>', 'the VF it will have here: wire=WIRE,pcap=FILE (repeatable)', repeatable, [])
     .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
+    .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
     .option('--no-console', "do not print the guest's console")
     .addHelpText(
       'after',
@@ -38,6 +40,7 @@ export function receiveCommand(): Command {
         name: options.name,
         console: options.console,
         linkSpeedMbps: linkSpeed(options.linkSpeed),
+        mtu: portMtu(options.mtu),
         plugins: options.plugin,
         begin: async ({ migrations }) =>
           `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes)}`,

@@ -14,6 +14,7 @@ interface RunOptions {
   readonly vf: readonly string[];
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
+  readonly mtu?: string;
   readonly iommu?: string;
   readonly console?: boolean;
 }
@@ -38,6 +39,7 @@ export function runCommand(): Command {
       [],
     )
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
+    .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
     .option(
       '--iommu <iommu>',
       "dirty-bits=on: the host's IOMMU keeps dirty bits (off, as the hardware SRVM was made for)",
@@ -56,6 +58,7 @@ export function runCommand(): Command {
         name: options.name ?? image.name,
         console: consoleOf(options.console, image.kind === 'rv64-linux'),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
+        mtu: portMtu(options.mtu),
         plugins: options.plugin,
         begin: async ({ vmm }) => {
           const vm = await vmm.createVm(
@@ -77,6 +80,9 @@ function consoleOf(option: boolean | undefined, hasTerminal: boolean): boolean |
   if (option === true && hasTerminal) return 'terminal';
   return option ?? true;
 }
+
+export const portMtu = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : parseWhole(text, '--mtu', 1500, 9710);
 
 export const linkSpeed = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);

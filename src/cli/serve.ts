@@ -15,6 +15,8 @@ export interface ServeOptions {
   /** true: lines are printed; 'terminal': this terminal is the guest's. */
   readonly console: boolean | 'terminal';
   readonly linkSpeedMbps: number | undefined;
+  /** Longest packet of the ports, bytes. */
+  readonly mtu: number | undefined;
   /** Further plugins, by folder or package. */
   readonly plugins?: readonly string[];
   /** Makes the VM, or waits for one; returns what to say. */
@@ -41,6 +43,7 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
     name,
     emit: (event, data) => server?.emit(event, data),
     ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),
+    ...(options.mtu === undefined ? {} : { mtu: options.mtu }),
     ...(terminal === null ? {} : { onTerminal: (bytes: Uint8Array) => terminal.print(bytes) }),
     ...(options.console === true
       ? { onConsole: (line: string) => process.stdout.write(`[${name}] ${line}\n`) }

@@ -75,6 +75,7 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
     ['x-srvm-query-migration-report', () => migrations.lastReport ?? {}],
     ['x-srvm-query-incoming', () => migrations.incoming()],
     ['x-srvm-query-vm', () => queryVm(vmm, migrations.retiredAs)],
+    ['x-srvm-type-in', (args) => ({ bytes: vmm.requireVm().typeIn(Buffer.from(text(args, 'text'))) })],
     ['x-srvm-query-stats', () => queryStats(vmm)],
     ['x-srvm-query-threads', () => listThreads()],
     ['x-srvm-query-plugins', () => new PluginCatalog().list()],

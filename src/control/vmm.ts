@@ -25,6 +25,8 @@ export interface VmmOptions {
   readonly name: string;
   /** 10 000 by default; 0 = unlimited. */
   readonly linkSpeedMbps?: number;
+  /** Longest packet of the ports; 1500 by default. */
+  readonly mtu?: number;
   readonly emit: (event: string, data?: JsonObject) => void;
   /** A line of the guest's console. */
   readonly onConsole?: (line: string) => void;
@@ -36,6 +38,9 @@ export interface VmmOptions {
 export class VmmError extends Error {
   override readonly name = 'VmmError';
 }
+
+/** Of a frame besides its packet: header and checksum. */
+const ETHERNET_BYTES = 18;
 
 export class Vmm {
   readonly name: string;
@@ -137,10 +142,11 @@ export class Vmm {
   async #nic(spec: string): Promise<Nic> {
     const known = this.#nics.get(spec);
     if (known) return known;
-    const { linkSpeedMbps } = this.#options;
+    const { linkSpeedMbps, mtu } = this.#options;
     const nic = await Nic.open({
       wire: spec,
       ...(linkSpeedMbps === undefined ? {} : { linkSpeedMbps }),
+      ...(mtu === undefined ? {} : { maxFrameBytes: mtu + ETHERNET_BYTES }),
       onFailure: (error) => process.stderr.write(`srvm: ${error.message}\n`),
     });
     this.#nics.set(spec, nic);
