@@ -1,6 +1,6 @@
 /**
  * The two contexts that the card keeps for each Tx queue: what a packet needs, and whether it has to be said again. What
- * was said once is relied on afterwards, so a card that forgets it sends wrong frames.
+ * was said once is relied on for the rest of a burst, so a card that forgets it sends wrong frames.
  */
 import { CONTEXT_IPV4, L4_TYPE, TX_TYPE } from '../../../hardware/nic/descriptors.js';
 import { GUEST_VLAN, HEADER } from '../frame-format.js';
@@ -41,7 +41,7 @@ export class TxContexts {
     this.#queue = queue;
   }
 
-  /** A queue that starts has none. */
+  /** From here on each has to be said again. */
   forget(): void {
     for (let i = 0; i < CONTEXTS * WORDS; i++) this.#state.setQueue('tx', this.#queue, 'contexts', 0, i);
   }

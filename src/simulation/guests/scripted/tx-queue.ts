@@ -147,6 +147,8 @@ export class TxQueue {
   /** Posts up to so many packets and rings once. */
   send(packets: number): void {
     let posted = 0;
+    // relied on within one burst only: what was set longer ago may have left the ring, and nobody can read it from the card
+    this.#contexts.forget();
     while (posted < packets && this.running && this.#free > MOST_DESCRIPTORS && this.#sendOne()) posted++;
     if (posted === 0) return;
     count(this.#p.state, 'framesSent', posted);
