@@ -1,9 +1,11 @@
 /** Who plays in a run: guest and traffic by the plan. */
 import type { Choices } from '../clockwork/choices.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
+import { isSimulatedImage, SIMULATED_IMAGES } from '../guests/simulated-images.js';
 import type { Ether } from '../network/ether.js';
 import { FloodPeer } from '../network/peers/flood-peer.js';
 import type { GuestKind, Traffic } from './guest-kind.js';
+import { castImageGuest, castImageTraffic } from './image-guest.js';
 import { GUEST_MAC, type RunPlan, SCRIPTED } from './plan.js';
 import { castScriptedGuest } from './scripted-guest.js';
 
@@ -28,14 +30,15 @@ const PEER_MAC = '52:54:00:00:00:99';
 export const CAST: Cast = {
   async guest(plan) {
     if (plan.image === SCRIPTED) return castScriptedGuest(plan);
-    throw new UnknownImageError(`there is no image '${plan.image}' to simulate`);
+    if (isSimulatedImage(plan.image)) return await castImageGuest(plan.image);
+    const known = [SCRIPTED, ...Object.keys(SIMULATED_IMAGES)].join(', ');
+    throw new UnknownImageError(`there is no image '${plan.image}' to simulate; there are: ${known}`);
   },
   traffic(plan, { scheduler, choices, ether }) {
+    const station = { scheduler, choices, wire: ether.port('peer'), mac: PEER_MAC };
+    if (isSimulatedImage(plan.image)) return castImageTraffic(plan.image, plan, station);
     return new FloodPeer({
-      scheduler,
-      choices,
-      wire: ether.port('peer'),
-      mac: PEER_MAC,
+      ...station,
       target: GUEST_MAC,
       traffic: plan.traffic,
     });
