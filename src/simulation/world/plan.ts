@@ -140,7 +140,12 @@ function drawTraffic(choices: Choices): TrafficPlan {
     [[1514, 1514], 3],
   ]);
   return {
-    framesPerSecond: choices.pick([20_000, 100_000, 300_000, 1_000_000]),
+    framesPerSecond: choices.weighted([
+      [20_000, 3],
+      [80_000, 3],
+      [250_000, 3],
+      [1_000_000, 1],
+    ]),
     minBytes: sizes[0],
     maxBytes: sizes[1],
     burst: choices.pick([1, 1, 4, 32, 200]),

@@ -2,7 +2,7 @@
  * Numbered frames at a seeded rate and mix, for the scripted guest, which checks every byte of them; and the judge of the
  * frames that the guest sends of its own accord.
  *
- *   burst due -> frames of some flow, shape and size -> wire           streams count up, one per flow
+ *   burst due (rhythm) -> frames of some flow, shape and size -> wire           streams count up, one per flow
  *   wire -> checkFrame: damaged? that is a broken promise
  */
 import { macBytes } from '../../../hardware/wire/frames.js';
@@ -23,6 +23,7 @@ import {
   type PeerOptions,
   type TrafficMix,
 } from './peer.js';
+import { TrafficRhythm } from './traffic-rhythm.js';
 
 export interface FloodOptions extends PeerOptions {
   /** The guest's address. */
@@ -52,12 +53,14 @@ export class FloodPeer implements Peer {
   readonly #numbers: number[];
   readonly #complaints = new Complaints();
   readonly #gaps = new GapWatch();
+  readonly #rhythm: TrafficRhythm;
   readonly #trackers = new Map<number, SequenceTracker>();
   #duplicates = 0;
   #stopBurst: (() => void) | null = null;
 
   constructor(options: FloodOptions) {
     this.#o = options;
+    this.#rhythm = new TrafficRhythm(options.choices.fork('rhythm'));
     this.#mac = macBytes(options.mac);
     this.#target = macBytes(options.target);
     this.#numbers = new Array<number>(options.flows ?? DEFAULT_FLOWS).fill(0);
@@ -97,7 +100,8 @@ export class FloodPeer implements Peer {
     const frames = choices.between(1, 2 * traffic.burst - 1);
     const meanNs = (frames * 1e9) / traffic.framesPerSecond;
     const inNs = choices.between(1, Math.max(1, Math.round(2 * meanNs)));
-    this.#stopBurst = scheduler.atHardware(inNs, 'burst', () => {
+    const dueInNs = this.#rhythm.stretch(inNs, scheduler.nowNs());
+    this.#stopBurst = scheduler.atHardware(dueInNs, 'burst', () => {
       for (let i = 0; i < frames; i++) this.#send();
       this.#o.wire.flush();
       this.#planBurst();
