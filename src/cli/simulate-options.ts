@@ -8,7 +8,7 @@ export interface SimulateOptions {
   readonly minutes?: string;
   readonly plugin: string;
   readonly mode?: string;
-  readonly image?: string;
+  readonly image: string;
   readonly faults: string;
   readonly faultPlan?: string;
   readonly trace?: string;

@@ -15,7 +15,10 @@ import {
 import { SeedWorker } from '../simulation/campaign/seed-worker.js';
 import { shrink } from '../simulation/campaign/shrink.js';
 import type { SeedlessOptions, SeedReport } from '../simulation/campaign/simulator.js';
+import { isSimulatedImage, loadSimulatedImage } from '../simulation/guests/simulated-images.js';
 import { writeTrace } from '../simulation/trace/trace.js';
+import { requireImage } from '../simulation/world/cast.js';
+import { SCRIPTED } from '../simulation/world/plan.js';
 import { type PlannedFault, simulate } from '../simulation/world/simulate.js';
 import { OptionError, parseWhole } from './options.js';
 import { printJson, printTable } from './output.js';
@@ -30,8 +33,9 @@ const PRINTED_FAILURES = 8;
 
 /** @returns whether every promise was kept. */
 export async function carryOut(order: SimulateOrder, options: SimulateOptions): Promise<boolean> {
-  // a plugin that cannot be loaded is told once, not for each seed
+  // what cannot be loaded is told once, not for each seed
   resolveOptions((await loadPlugin(pluginOf(options.plugin))).definition, modeOf(options));
+  if (order.kind !== 'figures') await loadGuest(options.image);
   switch (order.kind) {
     case 'one':
       return await runOne(order.seed, options);
@@ -47,6 +51,12 @@ export async function carryOut(order: SimulateOrder, options: SimulateOptions): 
   }
 }
 
+/** Built once here, found in the cache by every worker. */
+async function loadGuest(image: string): Promise<void> {
+  requireImage(image);
+  if (isSimulatedImage(image)) await loadSimulatedImage(image);
+}
+
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 function simulationOf(options: SimulateOptions): SeedlessOptions {
@@ -55,7 +65,7 @@ function simulationOf(options: SimulateOptions): SeedlessOptions {
     plugin: pluginOf(options.plugin),
     faults: parseFaults(options.faults),
     ...modeOf(options),
-    ...(image === undefined ? {} : { image }),
+    image,
     ...(faultPlan === undefined ? {} : { faultPlan: readFaultPlan(faultPlan) }),
   };
 }
@@ -69,7 +79,7 @@ function choicesOf({ plugin, mode, image, faults }: SimulateOptions): RunChoices
   return {
     ...(plugin === 'plugins/srvm' ? {} : { plugin }),
     ...(mode === undefined ? {} : { mode }),
-    ...(image === undefined ? {} : { image }),
+    ...(image === SCRIPTED ? {} : { image }),
     ...(faults === 'all' ? {} : { faults }),
   };
 }
@@ -79,12 +89,13 @@ async function runOne(seed: number, options: SimulateOptions): Promise<boolean> 
   const { log, ...result } = await simulate({
     ...simulationOf(options),
     seed,
-    keepLog: options.trace === undefined ? 'tail' : 'all',
+    keepLog: options.trace === undefined ? 'none' : 'all',
   });
   const report = { ...result, wallMs: performance.now() - startMs };
   if (options.trace !== undefined) {
     const { plan, problems, logHash } = report;
-    const replay = replayCommand(seed, choicesOf(options));
+    const rest = options.faultPlan === undefined ? [] : ['--fault-plan', options.faultPlan];
+    const replay = replayCommand(seed, choicesOf(options), ...rest);
     writeFileSync(options.trace, writeTrace(log!.all(), { simulated: replay, logHash, plan, problems }));
     say(`every event, for Perfetto: ${options.trace}`);
   }

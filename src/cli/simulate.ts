@@ -13,7 +13,11 @@ export function simulateCommand(): Command {
     .option('--minutes <n>', 'begin no seed after so many minutes')
     .option('--plugin <folder>', 'migration plugin: its folder or package name', 'plugins/srvm')
     .option('--mode <mode>', "the plugin's option `mode`; the seed's choice when left out")
-    .option('--image <name>', "the guest: scripted, or an image's folder; the seed's choice when left out")
+    .option(
+      '--image <name>',
+      "the guest: scripted (it drives its VF meanly), or a built image's name",
+      'scripted',
+    )
     .option('--faults <kinds>', `all, none, or some of ${FAULT_KINDS.join(',')}`, 'all')
     .option('--fault-plan <file>', "a fault schedule in place of the seed's own (as --shrink writes it)")
     .option('--shrink', 'find the shortest fault schedule that still fails', false)

@@ -10,6 +10,7 @@ import { replayCommand } from '../../src/simulation/campaign/replay.js';
 
 const base: SimulateOptions = {
   plugin: 'plugins/srvm',
+  image: 'scripted',
   faults: 'all',
   shrink: false,
   figures: false,

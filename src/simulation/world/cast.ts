@@ -25,14 +25,20 @@ export class UnknownImageError extends Error {
   override readonly name = 'UnknownImageError';
 }
 
+/** @throws UnknownImageError */
+export function requireImage(name: string): void {
+  const known = [SCRIPTED, ...Object.keys(SIMULATED_IMAGES)];
+  if (!known.includes(name))
+    throw new UnknownImageError(`there is no image '${name}' to simulate; there are: ${known.join(', ')}`);
+}
+
 const PEER_MAC = '52:54:00:00:00:99';
 
 export const CAST: Cast = {
   async guest(plan) {
-    if (plan.image === SCRIPTED) return castScriptedGuest(plan);
-    if (isSimulatedImage(plan.image)) return await castImageGuest(plan.image);
-    const known = [SCRIPTED, ...Object.keys(SIMULATED_IMAGES)].join(', ');
-    throw new UnknownImageError(`there is no image '${plan.image}' to simulate; there are: ${known}`);
+    const { image } = plan;
+    requireImage(image);
+    return isSimulatedImage(image) ? await castImageGuest(image) : castScriptedGuest(plan);
   },
   traffic(plan, { scheduler, choices, ether }) {
     const station = { scheduler, choices, wire: ether.port('peer'), mac: PEER_MAC };
