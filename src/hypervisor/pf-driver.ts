@@ -147,7 +147,8 @@ export class PfDriver {
       // one VF without buffers must not block the port
       this.#write(at.QDE, 1 | (queue << 8) | (1 << 16));
     }
-    record.clearToSend = record.link !== 'disable';
+    // with a disabled link too: the guest may set its VF up, and learns from GET_LINK_STATE that it must wait
+    record.clearToSend = true;
     this.setDma(record, true);
   }
 

@@ -246,7 +246,7 @@ describe('messages of an admitted VF', () => {
     expect(guest.ask(MESSAGE.getRssKey)[1]).toBe(rig.pf(at.rssKeyOffset(0)));
   });
 
-  it('see a disabled link, and lose their clearance with it', () => {
+  it('see a disabled link, and may set themselves up for when it is enabled', () => {
     const rig = new PfRig();
     const guest = rig.admitted(0);
     expect(guest.ask(MESSAGE.getLinkState, 0)[1]).toBe(1);
@@ -256,7 +256,15 @@ describe('messages of an admitted VF', () => {
     expect(poolSet(rig, at.vfteOffset, 0)).toBe(false);
     guest.reset();
     guest.ask(MESSAGE.reset);
+    expect(guest.ask(MESSAGE.setMaxFrame, 1518)[0]).toBe((GRANTED | 5) >>> 0);
+    expect(guest.ask(MESSAGE.getLinkState, 0)[1]).toBe(0);
     expect(poolSet(rig, at.vfteOffset, 0)).toBe(false);
+    expect(poolSet(rig, at.vfreOffset, 0)).toBe(false);
+    rig.driver.setLink(0, 'auto');
+    guest.reset();
+    guest.ask(MESSAGE.reset);
+    expect(guest.ask(MESSAGE.getLinkState, 0)[1]).toBe(1);
+    expect(poolSet(rig, at.vfteOffset, 0)).toBe(true);
   });
 
   it('are left alone when they are answers, and refused when they are unknown', () => {
