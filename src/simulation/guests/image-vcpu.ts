@@ -14,7 +14,7 @@ import { CTRL, layoutFor } from '../../machine/layout.js';
 import { controlWords } from '../../machine/memory.js';
 import { SlicedVcpu, type SliceEnd } from '../../machine/sliced-vcpu.js';
 import type { Choices } from '../clockwork/choices.js';
-import type { StepEnd, VirtualCore } from '../clockwork/virtual-core.js';
+import { type StepEnd, stepEnd, type VirtualCore } from '../clockwork/virtual-core.js';
 import { SimulatedBus } from './simulated-bus.js';
 import type { SimulatedVcpu, SimulatedVcpuOptions } from './vcpu-options.js';
 import { WordWatch } from './word-watch.js';
@@ -34,7 +34,7 @@ const SLICE_LENGTHS_NS: readonly (readonly [ns: number, weight: number])[] = [
   [2_000, 3],
   [20_000, 8],
 ];
-const ASLEEP: StepEnd = { costNs: 0, againNs: null };
+const ASLEEP: StepEnd = stepEnd(0, null);
 
 export function createImageVcpu(
   boot: VcpuThreadBoot,
@@ -128,13 +128,13 @@ class ImageVcpu implements SimulatedVcpu {
     const costNs = this.#spentNs;
     switch (end.kind) {
       case 'running':
-        return { costNs, againNs: 0 };
+        return stepEnd(costNs, 0);
       case 'waiting':
         this.#interrupts.watch(end.sequence);
-        return { costNs, againNs: Number.isFinite(end.limitMs) ? end.limitMs * 1e6 : null };
+        return stepEnd(costNs, Number.isFinite(end.limitMs) ? end.limitMs * 1e6 : null);
       case 'throttled':
         this.#interrupts.watch();
-        return { costNs, againNs: end.sleepMs * 1e6 };
+        return stepEnd(costNs, end.sleepMs * 1e6);
       case 'paused':
         this.#orders.watch(end.command);
         return ASLEEP;

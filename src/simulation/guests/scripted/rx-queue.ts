@@ -8,6 +8,7 @@
  */
 import { DESCRIPTOR_BYTES } from '../../../hardware/nic/descriptors.js';
 import type { Buffers } from './buffers.js';
+import { Canaries } from './canaries.js';
 import type { Character } from './character.js';
 import { complain } from './complaints.js';
 import { count } from './counters.js';
@@ -55,11 +56,13 @@ export interface RxParts {
 export class RxQueue {
   readonly #queue: number;
   readonly #p: RxParts;
+  readonly #canaries: Canaries;
   readonly #frame = new Uint8Array(MAX_FRAME_BYTES);
 
   constructor(queue: number, parts: RxParts) {
     this.#queue = queue;
     this.#p = parts;
+    this.#canaries = new Canaries(parts.state);
   }
 
   get running(): boolean {
@@ -86,6 +89,8 @@ export class RxQueue {
     this.#set('tailLast', state.chance(character.tailLastChance) ? 1 : 0);
     this.#set('skew', state.pick(character.skews));
     this.#set('policy', state.pick(character.policies));
+    // a slot keeps its own buffer only where all slots can have one
+    if (slots > this.#affordable) this.#set('policy', POLICY.fresh);
     this.#set('byLength', split === 0 && state.chance(character.byLengthChance) ? 1 : 0);
   }
 
@@ -168,7 +173,8 @@ export class RxQueue {
     const burst = atMost <= 16 && state.chance(character.tailBurstChance);
     const slots = this.#get('slots');
     let filled = 0;
-    for (; filled < atMost; filled++) {
+    const inUse = slots - 1 - this.empties;
+    for (; filled < Math.min(atMost, this.#affordable - inUse); filled++) {
       const slot = this.#get('toUse');
       if (!this.#post(slot)) break;
       const next = (slot + 1) % slots;
@@ -207,7 +213,7 @@ export class RxQueue {
     if (payload >>> 12 !== end >>> 12) count(state, 'buffer-straddles');
     if (buffers.sharesPage(buffer, OWNER.rx + this.#queue)) count(state, 'page-shared');
     const withCanary = this.#get('skew') > 0 && state.chance(character.canaryChance);
-    ram.store(this.#entry(slot) + 4, withCanary ? this.#newCanary(buffer) : 0);
+    ram.store(this.#entry(slot) + 4, withCanary ? this.#canaries.write(buffer, this.#granules()) : 0);
     const at = this.#descriptor(slot);
     ram.store(at, payload);
     ram.store(at + 4, 0);
@@ -227,12 +233,7 @@ export class RxQueue {
     const policy = this.#get('policy');
     const owner = OWNER.rx + this.#queue;
     const own = state.ram.load(entry);
-    if (own !== 0) {
-      if (policy === POLICY.own) return own;
-      buffers.give(own, this.#granules());
-      state.set('lastBuffer', own);
-      if (policy === POLICY.fresh) count(state, 'buffers-moved');
-    }
+    if (own !== 0) return own;
     const last = state.get('lastBuffer');
     if (policy === POLICY.lastFreed && last !== 0 && buffers.takeAt(last, this.#granules(), owner)) {
       state.ram.store(entry, last);
@@ -304,7 +305,7 @@ export class RxQueue {
     const payload = this.#payload(buffer);
     const room = Math.min(bytes, MAX_FRAME_BYTES - end);
     this.#frame.set(ram.bytes.subarray(payload, payload + room), end);
-    this.#checkCanary(slot, buffer);
+    this.#canaries.check(buffer, this.#granules(), ram.load(this.#entry(slot) + 4));
     return end + room;
   }
 
@@ -313,11 +314,28 @@ export class RxQueue {
     const slots = this.#get('slots');
     const end = (last + 1) % slots;
     for (let slot = first; slot !== end; slot = (slot + 1) % slots) {
+      if (this.#get('policy') !== POLICY.own) this.#free(slot);
       if (this.#get('byLength') !== 0) continue;
       ram.store(this.#descriptor(slot) + 8, 0);
       ram.store(this.#descriptor(slot) + 12, 0);
     }
     this.#set('toClean', end);
+  }
+
+  #free(slot: number): void {
+    const { state, buffers } = this.#p;
+    const entry = this.#entry(slot);
+    const buffer = state.ram.load(entry);
+    buffers.give(buffer, this.#granules());
+    state.ram.store(entry, 0);
+    state.set('lastBuffer', buffer);
+    count(state, 'buffers-moved');
+  }
+
+  /** How many slots may have a buffer: a queue leaves some for the others. */
+  get #affordable(): number {
+    const { buffers, character } = this.#p;
+    return Math.floor(buffers.granules / (character.queues + 1) / this.#granules());
   }
 
   // --- looking for what must not be -----------------------------------------------------------------------------------
@@ -370,28 +388,8 @@ export class RxQueue {
     const entry = this.#entry(slot);
     const buffer = state.ram.load(entry);
     if (buffer === 0 || state.ram.load(entry + 4) === 0) return;
-    this.#checkCanary(slot, buffer);
-    state.ram.store(entry + 4, this.#newCanary(buffer));
-  }
-
-  #newCanary(buffer: number): number {
-    const { state } = this.#p;
-    const canary = state.nextU32() | 1;
-    state.ram.store(this.#canaryAt(buffer), canary);
-    return canary | 0;
-  }
-
-  #checkCanary(slot: number, buffer: number): void {
-    const { state } = this.#p;
-    const canary = state.ram.load(this.#entry(slot) + 4);
-    if (canary === 0) return;
-    const found = state.ram.load(this.#canaryAt(buffer));
-    if (found !== canary) complain(state, 'canary-gone', this.#canaryAt(buffer), canary, found);
-  }
-
-  /** The last word of the run: no skew reaches that far. */
-  #canaryAt(buffer: number): number {
-    return buffer + this.#granules() * GRANULE_BYTES - 4;
+    this.#canaries.check(buffer, this.#granules(), state.ram.load(entry + 4));
+    state.ram.store(entry + 4, this.#canaries.write(buffer, this.#granules()));
   }
 
   #granules(): number {

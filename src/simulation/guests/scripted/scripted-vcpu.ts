@@ -12,7 +12,7 @@ import { CTRL, layoutFor } from '../../../machine/layout.js';
 import { controlWords, readCommandLine } from '../../../machine/memory.js';
 import { throttledSleepMs } from '../../../machine/vcpu.js';
 import { standingOrder, VcpuReporter } from '../../../machine/vcpu-reporter.js';
-import type { StepEnd, VirtualCore } from '../../clockwork/virtual-core.js';
+import { type StepEnd, stepEnd, type VirtualCore } from '../../clockwork/virtual-core.js';
 import { WouldWait } from '../simulated-bus.js';
 import type { SimulatedVcpu, SimulatedVcpuOptions } from '../vcpu-options.js';
 import { WordWatch } from '../word-watch.js';
@@ -23,7 +23,7 @@ import { GuestState } from './state.js';
 
 /** Until an access is tried again that had to wait. */
 const TRY_AGAIN_NS = 1_500;
-const ASLEEP: StepEnd = { costNs: 0, againNs: null };
+const ASLEEP: StepEnd = stepEnd(0, null);
 const DEFAULT_SEED = 1;
 
 export function createScriptedVcpu(
@@ -127,7 +127,7 @@ class ScriptedVcpu implements SimulatedVcpu {
     const throttlePercent = this.#control[CTRL.throttlePercent]!;
     if (isRung && throttlePercent > 0) {
       this.#interrupts.watch();
-      return { costNs: 0, againNs: throttledSleepMs(throttlePercent) * 1e6 };
+      return stepEnd(0, throttledSleepMs(throttlePercent) * 1e6);
     }
     return this.#runGuest();
   }
@@ -137,10 +137,10 @@ class ScriptedVcpu implements SimulatedVcpu {
       this.#guest ??= this.#enter();
       this.#interrupts.watch();
       const { costNs, waitUntilNs } = this.#guest.step();
-      if (waitUntilNs === null) return { costNs, againNs: 0 };
-      return { costNs, againNs: Math.max(0, waitUntilNs - this.#guestNs() - costNs) };
+      if (waitUntilNs === null) return stepEnd(costNs, 0);
+      return stepEnd(costNs, Math.max(0, waitUntilNs - this.#guestNs() - costNs));
     } catch (error) {
-      if (error instanceof WouldWait) return { costNs: this.#mmio.costNs, againNs: TRY_AGAIN_NS };
+      if (error instanceof WouldWait) return stepEnd(this.#mmio.costNs, TRY_AGAIN_NS);
       return this.#end(() => this.#reporter.trapped(error));
     }
   }
