@@ -20,7 +20,7 @@ import type { NicCommand, NicWorkerData } from '../../hypervisor/nic-messages.js
 import type { Choices } from '../clockwork/choices.js';
 import type { HostTime } from '../clockwork/host-time.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
-import type { StepEnd, VirtualCore } from '../clockwork/virtual-core.js';
+import { type StepEnd, stepEnd, type VirtualCore } from '../clockwork/virtual-core.js';
 import { PostedDomain, type PostedDomainOptions } from '../dma/posted-writes.js';
 import { COSTS } from './costs.js';
 import type { CoreSpeeds } from './plan.js';
@@ -147,9 +147,9 @@ export class EngineCore implements EngineThread {
     }
     const work = this.#engine.step();
     const costNs = COSTS.engineStepNs + work * COSTS.engineFrameNs;
-    if (work > 0) return { costNs, againNs: 0 };
+    if (work > 0) return stepEnd(costNs, 0);
     const dueNs = this.#engine.nextDueNs() - this.#o.scheduler.nowNs();
-    return { costNs, againNs: Number.isFinite(dueNs) ? Math.max(0, dueNs) : null };
+    return stepEnd(costNs, Number.isFinite(dueNs) ? Math.max(0, dueNs) : null);
   }
 
   #obey(command: Exclude<NicCommand, { kind: 'stop' }>): void {
@@ -194,7 +194,7 @@ export class EngineCore implements EngineThread {
     const ended = wire.close();
     host.post('exit', () => void ended.then(() => events.onExit()));
     this.core.kill();
-    return { costNs: COSTS.engineStepNs, againNs: null };
+    return stepEnd(COSTS.engineStepNs, null);
   }
 
   #openDomain(handle: DomainHandle): WatchedDomain {

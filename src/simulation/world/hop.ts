@@ -8,12 +8,14 @@ import { DestinationMigration, type DestinationPhase } from '../../migration/des
 import { LocalDestinationStream } from '../../migration/destination-stream.js';
 import type { HarvestReport, TrackerReport } from '../../migration/device-migrator.js';
 import type { Phase } from '../../migration/phases.js';
+import type { SourceVm } from '../../migration/ports.js';
 import type { MigrationReport } from '../../migration/report.js';
 import { SourceMigration } from '../../migration/source.js';
 import { LocalSourceStream, STREAM_COUNTERS } from '../../migration/source-stream.js';
 import type { Choices } from '../clockwork/choices.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 import { MigrationLink } from '../network/migration-link.js';
+import type { CopyStage } from './interleavings.js';
 import { type RunPlan, SILENCE_LIMIT_MS, STALL_LIMIT_MS, STEP_LIMIT_MS } from './plan.js';
 import { CRASHED, type SimHost, unlessCrashed } from './sim-host.js';
 import { WatchedDevice } from './watched-device.js';
@@ -31,6 +33,10 @@ export interface HopListener {
   onPhase(hop: Hop, phase: Phase): void;
   onDestinationPhase(hop: Hop, phase: DestinationPhase): void;
   onHarvest(hop: Hop, marks: Uint8Array, report: HarvestReport): void;
+  /** Tracking has ended. */
+  onTracked(report: TrackerReport): void;
+  /** Both dirty logs of a round, one byte per page. */
+  onBothHarvested(hop: Hop, dma: Uint8Array, cpu: Uint8Array): void;
   onNote(text: string): void;
 }
 
@@ -54,6 +60,8 @@ export class Hop {
   readonly link: MigrationLink;
   /** The VM that moves, as it was at the source. */
   readonly sourceVm: VirtualMachine;
+  /** One byte per page: still to be sent in this round. */
+  readonly due: Uint8Array;
   sourceEnd: SourceEnd | null = null;
   destinationEnd: DestinationEnd | null = null;
   /** The source has begun to undo: its memory is no measure any more. */
@@ -64,6 +72,8 @@ export class Hop {
   harvestSinceNs = 0;
   trackerReport: TrackerReport | null = null;
   phase: Phase = { phase: 'none' };
+  #isHarvesting = false;
+  #marks: Uint8Array | null = null;
   readonly #o: HopOptions;
   readonly #outgoing: SourceMigration;
   readonly #incoming: DestinationMigration;
@@ -75,6 +85,7 @@ export class Hop {
     this.source = source;
     this.destination = destination;
     this.sourceVm = source.vm!;
+    this.due = new Uint8Array(this.sourceVm.layout.ramPages);
     this.link = new MigrationLink(scheduler, choices.fork('link'), [source.time, destination.time], {
       ...plan.link,
       giveUpNs: GIVE_UP_NS,
@@ -103,23 +114,35 @@ export class Hop {
     await Promise.all([incoming, outgoing]);
   }
 
+  /** Where copying stands, for whoever sees DMA land. */
+  get copyStage(): CopyStage {
+    if (this.#isHarvesting) return 'harvest';
+    if (this.phase.phase === 'pre-copy') return 'round';
+    return this.phase.phase === 'stop-and-copy' && !this.isQuiesced ? 'quiescing' : 'other';
+  }
+
   cancel(by: 'source' | 'destination'): boolean {
     return by === 'source' ? this.#outgoing.cancel() : this.#incoming.cancel();
   }
 
   #makeSource(): SourceMigration {
     const { plan, source, listener } = this.#o;
-    const vm = source.sourceVm();
-    const map = new Uint8Array(vm.ramBytes / 4096);
+    const vm = this.#watchHarvest(source.sourceVm());
+    const map = this.due;
     const counters = new Float64Array(STREAM_COUNTERS);
     const device = new WatchedDevice(source.deviceOf(this.sourceVm), {
       started: () => {
         this.trackingSinceNs = this.#o.scheduler.nowNs();
       },
       harvestBegins: () => {
+        this.#isHarvesting = true;
         this.harvestSinceNs = this.#o.scheduler.nowNs();
       },
-      harvested: (marks, report) => listener.onHarvest(this, marks, report),
+      harvested: (marks, report) => {
+        this.#isHarvesting = false;
+        this.#marks = marks;
+        listener.onHarvest(this, marks, report);
+      },
       rollingBack: () => {
         this.isRollingBack = true;
       },
@@ -128,6 +151,7 @@ export class Hop {
       },
       stopped: (report) => {
         this.trackerReport = report;
+        listener.onTracked(report);
       },
     });
     return new SourceMigration({
@@ -154,6 +178,17 @@ export class Hop {
         listener.onPhase(this, phase);
       },
     });
+  }
+
+  /** The vCPU's log is taken right after the tracker's marks: then both are known. */
+  #watchHarvest(port: SourceVm): SourceVm {
+    const harvestCpuDirty = (into: Uint8Array): number => {
+      const pages = port.harvestCpuDirty(into);
+      if (this.#marks !== null) this.#o.listener.onBothHarvested(this, this.#marks, into);
+      this.#marks = null;
+      return pages;
+    };
+    return Object.create(port, { harvestCpuDirty: { value: harvestCpuDirty } }) as SourceVm;
   }
 
   #makeDestination(): DestinationMigration {

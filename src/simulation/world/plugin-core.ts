@@ -16,7 +16,7 @@ import { SharedDirtyMarks } from '../../plugin/dirty-marks.js';
 import { PluginFailure, PluginTimeout } from '../../plugin/errors.js';
 import type { HostTime } from '../clockwork/host-time.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
-import type { StepEnd, VirtualCore } from '../clockwork/virtual-core.js';
+import { type StepEnd, stepEnd, type VirtualCore } from '../clockwork/virtual-core.js';
 import { LoggedMarks } from '../trace/logged-marks.js';
 import type { CardWindows } from './card-windows.js';
 import { COSTS } from './costs.js';
@@ -141,7 +141,7 @@ export class PluginCore implements RunningCore {
         this.#end(report);
         this.#fail(new PluginFailure(`plugin ${this.#start.plugin}: its core threw: ${message}`));
       });
-      return { costNs: COSTS.trackerTurnNs, againNs: null };
+      return stepEnd(COSTS.trackerTurnNs, null);
     }
   }
 
@@ -155,7 +155,7 @@ export class PluginCore implements RunningCore {
     });
     this.#made = { core, loop };
     host.post('core ready', () => this.#onReady?.resolve());
-    return { costNs: this.#costOf(0), againNs: 0 };
+    return stepEnd(this.#costOf(0), 0);
   }
 
   #turnOrEnd(): StepEnd {
@@ -165,12 +165,12 @@ export class PluginCore implements RunningCore {
       const report = this.#makeReport();
       this.core.kill();
       this.#env.host.post('core ended', () => this.#end(report));
-      return { costNs: this.#costOf(0), againNs: null };
+      return stepEnd(this.#costOf(0), null);
     }
     this.#env.faults.pass('core-step');
     const work = loop.step();
     const idleNs = loop.idleNs();
-    return { costNs: this.#costOf(work), againNs: idleNs >= SHORTEST_SLEEP_NS ? idleNs : 0 };
+    return stepEnd(this.#costOf(work), idleNs >= SHORTEST_SLEEP_NS ? idleNs : 0);
   }
 
   #costOf(work: number): number {

@@ -12,12 +12,14 @@ import { type SimHost, unlessCrashed } from './sim-host.js';
 import type { World } from './world.js';
 
 /** A guest that has not come up by then never will. */
-const BOOT_LIMIT_MS = 50;
+const BOOT_LIMIT_MS = 400;
 /** After a migration: how long the guest has until it must have answered again, in all. */
 const REVIVAL_LIMIT_MS = 400;
 const LOOK_MS = 1;
 /** What is on its way when everybody stops sending arrives by then. */
 const DRAIN_MS = 5;
+/** A link whose other end is gone is let go of by then. */
+const CLOSE_LIMIT_MS = 2_000;
 
 export async function runScript(world: World): Promise<void> {
   const [a, b] = world.hosts;
@@ -43,6 +45,7 @@ export async function runScript(world: World): Promise<void> {
   world.traffic.stop();
   await pass(world, DRAIN_MS);
   for (const host of world.hosts) if (!host.isCrashed) await unlessCrashed(host, host.close());
+  await until(world, () => world.hops.every(({ link }) => link.openEnds === 0), CLOSE_LIMIT_MS);
   for (const promise of world.promises) promise.atEnd?.(world);
 }
 

@@ -4,7 +4,7 @@
  */
 import type { VirtualMachine } from '../../hypervisor/vm.js';
 import type { DestinationPhase } from '../../migration/destination.js';
-import type { HarvestReport } from '../../migration/device-migrator.js';
+import type { TrackerReport } from '../../migration/device-migrator.js';
 import type { Phase } from '../../migration/phases.js';
 import type { LoadedPlugin } from '../../plugin/loader.js';
 import type { Choices } from '../clockwork/choices.js';
@@ -14,6 +14,7 @@ import type { Ether } from '../network/ether.js';
 import { CoverageCounter } from './coverage-counter.js';
 import type { GuestKind, Traffic } from './guest-kind.js';
 import { Hop } from './hop.js';
+import { Interleavings } from './interleavings.js';
 import type { MemoryPool } from './memory-pool.js';
 import type { RunPlan } from './plan.js';
 import { PluginFaults } from './plugin-faults.js';
@@ -35,6 +36,13 @@ export interface WorldOptions {
 }
 
 const MAX_PROBLEMS = 20;
+/** Coverage keys and the counters of SRVM's core that tell them; other trackers have others. */
+const TRACKER_COUNTERS = [
+  ['lapped', 'laps'],
+  ['ring-programmed', 'ringProgrammings'],
+  ['device-reset', 'deviceResets'],
+  ['descriptors-followed', 'descriptors'],
+] as const;
 
 export class World {
   readonly coverage = new CoverageCounter();
@@ -43,6 +51,7 @@ export class World {
   readonly hops: Hop[] = [];
   readonly hosts: readonly [SimHost, SimHost];
   readonly pluginFaults: PluginFaults;
+  readonly #interleavings = new Interleavings(this.coverage);
   /** Told of phases of the source, for faults that strike there. */
   onPhase: ((hop: Hop, phase: Phase) => void) | null = null;
   readonly #o: WorldOptions;
@@ -126,7 +135,11 @@ export class World {
       listener: {
         onPhase: (of, phase) => this.#onPhase(of, phase),
         onDestinationPhase: (of, phase) => this.#onDestinationPhase(of, phase),
-        onHarvest: (of, marks, report) => this.#onHarvest(of, marks, report),
+        onHarvest: (of, _marks, report) => this.log(of.source.time.actor, 'harvest', report.pages),
+        onBothHarvested: (of, dma, cpu) => {
+          for (const promise of this.promises) promise.atHarvest?.(this, of, dma, cpu);
+        },
+        onTracked: (report) => this.#onTracked(report),
         onNote: (text) => this.note(text),
       },
     });
@@ -169,7 +182,7 @@ export class World {
           events,
         ),
       onArrived: (at, vm) => this.#onArrived(at, vm),
-      onNote: (text) => this.#onPluginNote(text),
+      onNote: (text) => this.note(text),
     });
     return host;
   }
@@ -177,9 +190,19 @@ export class World {
   #onPhase(hop: Hop, phase: Phase): void {
     this.coverage.reach(`phase:${phase.phase}`);
     this.#countDeeds(hop, phase);
+    this.#watchCopying(hop, phase);
     this.log(hop.source.time.actor, `phase ${phase.phase}`, phase.phase === 'pre-copy' ? phase.round : 0);
     for (const promise of this.promises) promise.atPhase?.(this, hop, phase);
     this.onPhase?.(hop, phase);
+  }
+
+  /** Where DMA lands between harvests and copies. */
+  #watchCopying(hop: Hop, phase: Phase): void {
+    if (phase.phase !== 'pre-copy') return;
+    this.#interleavings.round(phase.round === 1 ? null : hop.due);
+    const { engine } = hop.source;
+    if (engine === null) return;
+    engine.onLanded = (page, nowNs) => this.#interleavings.landed(page, nowNs, hop.copyStage, hop.due);
   }
 
   /** What the guest does between the beginning of pre-copy and the stop. */
@@ -198,22 +221,14 @@ export class World {
     for (const promise of this.promises) promise.atDestinationPhase?.(this, hop, phase);
   }
 
-  #onHarvest(hop: Hop, marks: Uint8Array, report: HarvestReport): void {
-    this.log(hop.source.time.actor, 'harvest', report.pages);
-    for (const promise of this.promises) promise.atHarvest?.(this, hop, marks);
-  }
-
   #onArrived(at: SimHost, vm: VirtualMachine): void {
     const { hop } = this;
     if (hop === null || hop.destination !== at) return;
     for (const promise of this.promises) promise.atArrival?.(this, hop, vm);
   }
 
-  #onPluginNote(text: string): void {
-    if (/lapped/.test(text)) {
-      this.coverage.reach('tracker:lapped');
-      this.coverage.reach('tracker:fell-back');
-    }
-    this.note(text);
+  #onTracked({ counters }: TrackerReport): void {
+    for (const [key, counter] of TRACKER_COUNTERS)
+      this.coverage.reach(`tracker:${key}`, counters[counter] ?? 0);
   }
 }

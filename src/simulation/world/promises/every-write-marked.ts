@@ -1,6 +1,6 @@
 /**
  * What DMA had written before a harvest began is marked in it, or was marked in one that was taken after the write: else the
- * page is not copied again, and only luck brings it over.
+ * page is not copied again, and only luck brings it over. A mark of the vCPU's log is as good as the tracker's.
  *
  *   write t ... harvest begins S ... marks taken H        broken: t <= S, the page not among these marks, last marked before t
  */
@@ -20,20 +20,20 @@ export function everyWriteMarked(): WorldPromise {
   let watch: Watch | null = null;
   return {
     name: NAME,
-    atHarvest(world, hop, marks) {
-      if (watch?.hop !== hop) watch = { hop, markedNs: new Float64Array(marks.length) };
-      check(world, watch, marks);
+    atHarvest(world, hop, dma, cpu) {
+      if (watch?.hop !== hop) watch = { hop, markedNs: new Float64Array(dma.length) };
+      check(world, watch, dma, cpu);
     },
   };
 }
 
-function check(world: World, { hop, markedNs }: Watch, marks: Uint8Array): void {
+function check(world: World, { hop, markedNs }: Watch, dma: Uint8Array, cpu: Uint8Array): void {
   const { engine } = hop.source;
   if (engine === null) return;
   const nowNs = world.scheduler.nowNs();
   const missed: number[] = [];
-  for (let page = 0; page < marks.length; page++) {
-    if (marks[page] !== 0) {
+  for (let page = 0; page < dma.length; page++) {
+    if (dma[page] !== 0 || cpu[page] !== 0) {
       markedNs[page] = nowNs;
       continue;
     }

@@ -1,6 +1,5 @@
 /**
- * One VM runs at most: never both, the destination's not before COMMIT was sent, the source's never again once the
- * destination's ran.
+ * One VM runs at most: never both, the destination's not before COMMIT was sent, the source's never again from then on.
  */
 
 import type { VirtualMachine } from '../../../hypervisor/vm.js';
@@ -13,6 +12,9 @@ import type { WorldPromise } from './promise.js';
 
 const NAME = 'one VM runs at most';
 const COMMITTED = ['commitment', 'activation', 'done'];
+
+const isCommitted = ({ phase }: Hop): boolean =>
+  COMMITTED.includes(phase.phase) || (phase.phase === 'failed' && COMMITTED.includes(phase.during));
 
 export function oneRunningVm(): WorldPromise {
   const controls = new WeakMap<VirtualMachine, Int32Array>();
@@ -38,10 +40,8 @@ export function oneRunningVm(): WorldPromise {
       const there = runs(hop.destination);
       if (there && !arrived.has(hop)) {
         arrived.add(hop);
-        const { phase } = hop.phase;
-        const committed =
-          COMMITTED.includes(phase) || (phase === 'failed' && hop.phase.during === 'commitment');
-        if (!committed && !hop.source.isCrashed) {
+        if (!isCommitted(hop) && !hop.source.isCrashed) {
+          const { phase } = hop.phase;
           world.broken(
             NAME,
             `migration ${hop.number}: the guest runs at the destination, the source is in ${phase}`,
@@ -54,6 +54,11 @@ export function oneRunningVm(): WorldPromise {
         world.broken(
           NAME,
           `migration ${hop.number}: the guest ran at the destination, and runs at the source again`,
+        );
+      } else if (isCommitted(hop)) {
+        world.broken(
+          NAME,
+          `migration ${hop.number}: COMMIT was sent, and the guest runs at the source again`,
         );
       }
     },

@@ -11,8 +11,8 @@ export interface WorldPromise {
   afterEvent?(world: World): void;
   atPhase?(world: World, hop: Hop, phase: Phase): void;
   atDestinationPhase?(world: World, hop: Hop, phase: DestinationPhase): void;
-  /** The engine has taken the tracker's marks, one byte per page. */
-  atHarvest?(world: World, hop: Hop, marks: Uint8Array): void;
+  /** The engine has taken both logs, the tracker's and the vCPU's, one byte per page. */
+  atHarvest?(world: World, hop: Hop, dma: Uint8Array, cpu: Uint8Array): void;
   /** All pages are at the destination, nothing was restored there yet. */
   atArrival?(world: World, hop: Hop, vm: VirtualMachine): void;
   /** Both ends of a migration have ended; the guest goes on. */
