@@ -13,6 +13,8 @@ const UNPOSTED_SLOTS = 64;
 /** Waiting slots that a look examines for uses of contexts; write-backs wipe them out afterwards. */
 const WATCHED_SLOTS = 16;
 const BOTH_CONTEXTS = 3;
+/** What a packet may take of a ring, its context included. */
+const MOST_SLOTS_PER_PACKET = 41;
 
 export class TxWatch {
   readonly #view: CoreView;
@@ -27,9 +29,9 @@ export class TxWatch {
   /** One look. Returns slots that were passed. */
   look(): number {
     const sent = this.#view.bar0.read32(REG.VFGPTC);
-    const anySent = sent !== this.#sent;
+    const packets = (sent - this.#sent) >>> 0;
     this.#sent = sent;
-    return this.#queues[0]!.look(anySent) + this.#queues[1]!.look(anySent);
+    return this.#queues[0]!.look(packets) + this.#queues[1]!.look(packets);
   }
 
   /** The device stands still: one look that takes nothing for granted. */
@@ -47,9 +49,13 @@ class TxQueue {
   #head = -1;
   #base = 0;
   #ringBytes = 0;
+  /** Address of the head's word in RAM; -1: the head is not written there. */
+  #headWord = -1;
   #everMoved = false;
   /** A descriptor asked for a context that was set before anybody looked. */
   #usesUnknown = false;
+  /** Contexts, a bit each, that may have been set again where nobody looked: what is remembered may be old. */
+  #unsure = 0;
 
   constructor(view: CoreView, queue: number) {
     this.#view = view;
@@ -57,12 +63,13 @@ class TxQueue {
     this.#headRegister = txRegister(queue, TX.TDH);
   }
 
-  look(anySent: boolean): number {
+  /** @param packets sent by the VF since the last look */
+  look(packets: number): number {
     const head = this.#view.bar0.read32(this.#headRegister);
     const before = this.#head;
     // A queue whose head was never seen elsewhere is one that the guest does not use: what was sent, the other queue sent.
     // To be wrong, a busy one would have to come round to the same slot at every single look, the last one included.
-    if (head === before && !(anySent && this.#everMoved)) {
+    if (head === before && !(packets > 0 && this.#everMoved)) {
       this.#watchUses(head);
       return 0;
     }
@@ -70,61 +77,86 @@ class TxQueue {
     this.#head = head;
     if (before < 0) {
       this.#readRing();
-      this.#rememberContexts(head, this.#executedSlots());
+      this.#rememberExecuted();
       return 0;
     }
     // The counter belongs to both queues and a head can come round to where it was: with any doubt the ring is marked,
     // which is a handful of pages. Should head and counter both come round, the driver has refilled every slot since the
     // last look, and the vCPU's own dirty log has the ring's pages.
     this.#mark();
-    this.#readRing();
+    const isAnother = this.#readRing();
     this.#mark();
     const slots = this.#slots();
     if (slots === 0) return 0;
     const passed = (head - before + slots) % slots;
-    this.#rememberContexts(head, passed);
+    const mayHaveLapped = packets * MOST_SLOTS_PER_PACKET >= passed + slots;
+    if (isAnother || mayHaveLapped) this.#lookBack(head, isAnother ? Math.min(head, slots) : passed);
+    else this.#rememberContexts(head, passed);
     this.#watchUses(head);
     return passed;
   }
 
-  finalLook(): void {
-    this.#rememberContexts(this.#head, this.#executedSlots());
-    this.#watchUses(this.#head);
-    if (!this.#usesUnknown) return;
-    this.#view.note(
-      `Tx queue ${this.#queue} uses a context that was set before tracking began: it cannot be moved`,
-    );
+  /** The ring may have gone round, or is another one: what was set since the last look may be overwritten, or elsewhere. */
+  #lookBack(head: number, passed: number): void {
+    this.#rememberContexts(head, passed);
+    this.#unsure = BOTH_CONTEXTS;
+    // what is found here nothing has replaced since
+    this.#rememberExecuted();
   }
 
-  /** How many slots behind the head surely hold what the device executed: not those the driver is filling. */
-  #executedSlots(): number {
+  finalLook(): void {
+    this.#rememberExecuted();
+    this.#watchUses(this.#head);
+    if (this.#usesUnknown) {
+      this.#view.note(
+        `Tx queue ${this.#queue} uses a context that was set before tracking began: it cannot be moved`,
+      );
+    } else if (this.#unsure !== 0 && this.#knownMask() !== 0) {
+      this.#view.note(
+        `Tx queue ${this.#queue} may have been given another context while its ring went round: the last one seen is moved`,
+      );
+    }
+  }
+
+  /** What the slots behind the head say that surely hold what the device executed: not those the driver is filling. */
+  #rememberExecuted(): void {
     const slots = this.#slots();
-    if (slots === 0) return 0;
-    const tail = this.#view.bar0.read32(txRegister(this.#queue, TX.TDT));
-    return Math.max(0, ((this.#head - tail + slots) % slots || slots) - UNPOSTED_SLOTS);
+    if (slots === 0) return;
+    const { bar0 } = this.#view;
+    // the tail first: by an older head, slots would look executed that were posted anew
+    const tail = bar0.read32(txRegister(this.#queue, TX.TDT));
+    const head = bar0.read32(this.#headRegister);
+    if (head >= slots || tail >= slots) return;
+    const executed = ((head - tail + slots) % slots || slots) - UNPOSTED_SLOTS;
+    this.#rememberContexts(head, Math.max(0, executed));
   }
 
   #slots(): number {
     return Math.min(MAX_RING_SLOTS, Math.floor(this.#ringBytes / DESCRIPTOR_BYTES));
   }
 
-  #readRing(): void {
+  /** Returns whether it is another ring than before. */
+  #readRing(): boolean {
     const bar0 = this.#view.bar0;
     const high = bar0.read32(txRegister(this.#queue, TX.TDBAH));
     const base = bar0.read32(txRegister(this.#queue, TX.TDBAL));
     const ringBytes = bar0.read32(txRegister(this.#queue, TX.TDLEN));
     const inRam = high === 0 && base + ringBytes <= this.#view.ram.bytes;
+    const usedBytes = inRam ? ringBytes : 0;
+    const isAnother = base !== this.#base || usedBytes !== this.#ringBytes;
     this.#base = base;
-    this.#ringBytes = inRam ? ringBytes : 0;
+    this.#ringBytes = usedBytes;
+    const writeBack = bar0.read32(txRegister(this.#queue, TX.TDWBAL));
+    const isOn = (writeBack & TDWBAL_ENABLE) !== 0 && bar0.read32(txRegister(this.#queue, TX.TDWBAH)) === 0;
+    this.#headWord = isOn ? writeBack - (writeBack & 3) : -1;
+    return isAnother;
   }
 
+  /** Of the ring as it was read last: a driver that programs another one takes the head's word along. */
   #mark(): void {
-    const { bar0, dirty } = this.#view;
+    const { dirty } = this.#view;
     dirty.markRange(this.#base, this.#ringBytes);
-    const writeBack = bar0.read32(txRegister(this.#queue, TX.TDWBAL));
-    if ((writeBack & TDWBAL_ENABLE) === 0) return;
-    if (bar0.read32(txRegister(this.#queue, TX.TDWBAH)) === 0)
-      dirty.markRange(writeBack - (writeBack & 3), 4);
+    if (this.#headWord >= 0) dirty.markRange(this.#headWord, 4);
   }
 
   /** Looks backwards from the head over `count` executed slots for the last descriptor that set each context. */
@@ -140,6 +172,7 @@ class TxQueue {
       const index = vf82599.contextIndexAt(words, word);
       if (index < 0 || (missing & (1 << index)) === 0) continue;
       missing &= ~(1 << index);
+      this.#unsure &= ~(1 << index);
       const at = contextAt(this.#queue, index);
       const shared = this.#view.shared;
       for (let w = 0; w < 4; w++) shared[at + 1 + w] = words[word + w]!;
