@@ -198,7 +198,17 @@ export class PluginMigrator implements DeviceMigrator {
   async announce(): Promise<void> {
     this.#expect('announce');
     const { announce } = this.#definition;
-    await this.#call('announce', () => (announce ? announce(this.#context) : this.#context.announce()));
+    if (announce === undefined) {
+      await this.#call('announce', () => this.#context.announce());
+      return;
+    }
+    try {
+      await this.#call('announce', () => announce(this.#context));
+    } catch (error) {
+      // the guest runs here: whatever the plugin does, the network learns of it
+      await this.#call('announce', () => this.#context.announce());
+      throw error;
+    }
   }
 
   async rollback(): Promise<void> {
