@@ -16,7 +16,7 @@ import type { EventLog } from './event-log.js';
 import { EventQueue, type TakenEvent } from './event-queue.js';
 import { Externals, macrotask } from './externals.js';
 import { HostTime, type HostTimeOptions } from './host-time.js';
-import { type CoreSpec, type StepEnd, VirtualCore } from './virtual-core.js';
+import { type CoreSpec, stepEnd, VirtualCore } from './virtual-core.js';
 import { WatchedWords } from './watched-words.js';
 
 export interface SchedulerOptions {
@@ -374,4 +374,4 @@ function goesBefore(core: VirtualCore, other: VirtualCore): boolean {
 
 /** A core with a lower tie goes before events of the same time. */
 const FIRST_AMONG_EQUALS = 0x8000_0000;
-const DIED: StepEnd = { costNs: 0, againNs: null };
+const DIED = stepEnd(0, null);
