@@ -6,14 +6,14 @@ import type { HuntEnd, HuntOrder } from './hunt.js';
 import { plant } from './plant.js';
 import { PLANTED_FAULTS, simulationOf } from './planted-faults.js';
 
-async function hunt({ fault: name, firstSeed, seeds, drawn }: HuntOrder): Promise<HuntEnd> {
+async function hunt({ fault: name, firstSeed, seeds }: HuntOrder): Promise<HuntEnd> {
   const fault = PLANTED_FAULTS.find((each) => each.name === name);
   if (fault === undefined) throw new Error(`there is no planted fault '${name}'`);
   plant(fault);
   const { simulate } = await import('../../../src/simulation/world/simulate.js');
   const others: string[] = [];
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-    const { problems } = await simulate(simulationOf(fault, seed, drawn === true));
+    const { problems } = await simulate(simulationOf(fault, seed));
     const problem = problems.find(({ promise }) => fault.breaksPromises.includes(promise));
     if (problem !== undefined) {
       return { kind: 'found', seed, sentence: `${problem.promise}: ${problem.sentence}` };
@@ -24,6 +24,8 @@ async function hunt({ fault: name, firstSeed, seeds, drawn }: HuntOrder): Promis
   return { kind: 'not-found', others };
 }
 
+// a parent that is gone wants no answer
+process.once('disconnect', () => process.exit());
 process.once('message', (order: HuntOrder) => {
   const answer = (end: HuntEnd): void => void process.send!(end, () => process.disconnect());
   hunt(order).then(answer, (error: Error) =>

@@ -7,8 +7,6 @@ export interface HuntOrder {
   readonly fault: string;
   readonly firstSeed: number;
   readonly seeds: number;
-  /** Only faults that the seeds draw, none that strikes where the planted one shows. */
-  readonly drawn?: boolean;
 }
 
 export type HuntEnd =

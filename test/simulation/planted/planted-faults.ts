@@ -2,7 +2,7 @@
  * Faults that a migration could have, as edits of the compiled code: what each breaks, and where. A seed must find each of
  * them (planted.test.ts), or the simulator does not look where it should. Nothing in the code itself knows of them.
  */
-import type { FaultKinds, PlannedFault, SimulationOptions } from '../../../src/simulation/world/simulate.js';
+import type { FaultKinds, SimulationOptions } from '../../../src/simulation/world/simulate.js';
 
 export interface PlantedEdit {
   /** Under dist/. */
@@ -21,8 +21,6 @@ export interface PlantedFault {
   readonly mode?: 'scan' | 'shadow-doorbell';
   /** Which faults the seeds add. */
   readonly faults: FaultKinds;
-  /** Instead: strikes where it can show. A hunt with `drawn` faults (planted-hunt.ts) does without. */
-  readonly faultPlan?: readonly PlannedFault[];
   /** The promises that it breaks, by name. What else a seed may break says nothing of it. */
   readonly breaksPromises: readonly string[];
 }
@@ -92,18 +90,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     ],
     mode: 'scan',
     faults: ['sched'],
-    faultPlan: [
-      {
-        atPhase: 'pre-copy',
-        hop: 0,
-        round: 1,
-        afterNs: 500_000,
-        kind: 'sched',
-        what: 'core-stall',
-        core: 'tracker',
-        forNs: 3_000_000,
-      },
-    ],
     breaksPromises: PAGES_LOST,
   },
   {
@@ -154,7 +140,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     faults: ['net', 'crash', 'sched'],
-    faultPlan: [{ atPhase: 'commitment', hop: 0, round: 0, afterNs: 40_000, kind: 'net', what: 'link-cut' }],
     breaksPromises: ['one VM runs at most'],
   },
   {
@@ -229,15 +214,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     breaks: 'the destination takes a frame whose bytes were damaged on the way',
     edits: [{ file: 'src/migration/stream/decoder.js', find: 'this.#checkSums(frameBytes);', replace: '' }],
     faults: ['net'],
-    faultPlan: [
-      { atPhase: 'pre-copy', hop: 0, round: 1, afterNs: 200_000, kind: 'net', what: 'link-corrupt' },
-    ],
     breaksPromises: PAGES_LOST,
   },
 ];
 
 /** What a hunt for the fault runs for one seed. */
-export function simulationOf(fault: PlantedFault, seed: number, drawn: boolean): SimulationOptions {
-  const { faults, mode, faultPlan } = fault;
-  return { seed, faults, ...(mode && { mode }), ...(faultPlan && !drawn && { faultPlan }) };
-}
+export const simulationOf = ({ faults, mode }: PlantedFault, seed: number): SimulationOptions => ({
+  seed,
+  faults,
+  ...(mode && { mode }),
+});
