@@ -19,6 +19,8 @@ export const CRC_BYTES = 4;
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
 export const PROTOCOL_ICMP = 1;
+export const ICMP_ECHO_REQUEST = 8;
+export const ICMP_ECHO_REPLY = 0;
 export const PROTOCOL_UDP = 17;
 export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;
@@ -108,24 +110,54 @@ function writeEthernet(
  * ("none"): the test payload brings its own.
  */
 export function writeUdpHeaders(bytes: Uint8Array, at: number, flow: UdpFlow, payloadBytes: number): void {
-  writeEthernet(bytes, at, flow.targetMac, flow.sourceMac, ETHERTYPE_IPV4);
-  const ip = at + ETHERNET_BYTES;
-  writeU16(bytes, ip, 0x4500);
-  writeU16(bytes, ip + 2, IPV4_BYTES + UDP_BYTES + payloadBytes);
-  writeU16(bytes, ip + 4, 0);
-  // Don't fragment.
-  writeU16(bytes, ip + 6, 0x4000);
-  bytes[ip + 8] = TTL;
-  bytes[ip + 9] = PROTOCOL_UDP;
-  writeU16(bytes, ip + 10, 0);
-  writeU32(bytes, ip + 12, flow.sourceIp);
-  writeU32(bytes, ip + 16, flow.targetIp);
-  writeU16(bytes, ip + 10, internetChecksum(bytes, ip, IPV4_BYTES));
-  const udp = ip + IPV4_BYTES;
+  writeIpHeaders(bytes, at, flow, PROTOCOL_UDP, UDP_BYTES + payloadBytes);
+  const udp = at + ETHERNET_BYTES + IPV4_BYTES;
   writeU16(bytes, udp, flow.sourcePort);
   writeU16(bytes, udp + 2, flow.targetPort);
   writeU16(bytes, udp + 4, UDP_BYTES + payloadBytes);
   writeU16(bytes, udp + 6, 0);
+}
+
+/**
+ * An ICMP echo request, whose header is as long as a datagram's: the payload stands at the same place and is written first,
+ * because the checksum covers it. `sourcePort` is the identifier.
+ */
+export function writeEchoRequest(
+  bytes: Uint8Array,
+  at: number,
+  flow: UdpFlow,
+  sequence: number,
+  payloadBytes: number,
+): void {
+  writeIpHeaders(bytes, at, flow, PROTOCOL_ICMP, UDP_BYTES + payloadBytes);
+  const icmp = at + ETHERNET_BYTES + IPV4_BYTES;
+  writeU16(bytes, icmp, ICMP_ECHO_REQUEST << 8);
+  writeU16(bytes, icmp + 2, 0);
+  writeU16(bytes, icmp + 4, flow.sourcePort);
+  writeU16(bytes, icmp + 6, sequence & 0xffff);
+  writeU16(bytes, icmp + 2, internetChecksum(bytes, icmp, UDP_BYTES + payloadBytes));
+}
+
+function writeIpHeaders(
+  bytes: Uint8Array,
+  at: number,
+  flow: UdpFlow,
+  protocol: number,
+  transportBytes: number,
+): void {
+  writeEthernet(bytes, at, flow.targetMac, flow.sourceMac, ETHERTYPE_IPV4);
+  const ip = at + ETHERNET_BYTES;
+  writeU16(bytes, ip, 0x4500);
+  writeU16(bytes, ip + 2, IPV4_BYTES + transportBytes);
+  writeU16(bytes, ip + 4, 0);
+  // Don't fragment.
+  writeU16(bytes, ip + 6, 0x4000);
+  bytes[ip + 8] = TTL;
+  bytes[ip + 9] = protocol;
+  writeU16(bytes, ip + 10, 0);
+  writeU32(bytes, ip + 12, flow.sourceIp);
+  writeU32(bytes, ip + 16, flow.targetIp);
+  writeU16(bytes, ip + 10, internetChecksum(bytes, ip, IPV4_BYTES));
 }
 
 export interface ArpFields {

@@ -15,7 +15,7 @@ import {
 } from '../../hardware/wire/test-payload.js';
 import type { TimeSeriesReport } from './time-series.js';
 import { TimeSeries } from './time-series.js';
-import type { Load, TrafficPeer } from './traffic-peer.js';
+import type { DatagramHandler, Load, TrafficPeer } from './traffic-peer.js';
 import { MAX_PAYLOAD_BYTES, UdpSender } from './udp-sender.js';
 
 export interface EchoProbeOptions {
@@ -23,6 +23,8 @@ export interface EchoProbeOptions {
   readonly targetIp: string;
   readonly targetMac?: string;
   readonly targetPort?: number;
+  /** ICMP echo requests instead of datagrams: for a guest with an IP stack of its own. */
+  readonly ping?: boolean;
   /** Probes per second. */
   readonly rateHz?: number;
   /** UDP payload of a probe; at least 18. */
@@ -96,8 +98,11 @@ export class EchoProbe implements Load {
     this.intervalNs = 1e9 / (options.rateHz ?? DEFAULT_RATE_HZ);
     this.timeoutNs = (options.timeoutMs ?? DEFAULT_TIMEOUT_MS) * 1e6;
     this.port = this.peer.freePort();
-    this.peer.bindUdp(this.port, (bytes, offset, length) => this.take(bytes, offset, length));
-    const target = { ip: ipNumber(options.targetIp), port: options.targetPort ?? ECHO_PORT };
+    const ping = options.ping === true;
+    const take: DatagramHandler = (bytes, offset, length) => this.take(bytes, offset, length);
+    if (ping) this.peer.bindPing(this.port, take);
+    else this.peer.bindUdp(this.port, take);
+    const target = { ip: ipNumber(options.targetIp), port: options.targetPort ?? ECHO_PORT, ping };
     this.sender = new UdpSender(
       this.peer,
       options.targetMac === undefined ? target : { ...target, mac: macBytes(options.targetMac) },

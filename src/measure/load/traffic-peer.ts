@@ -11,6 +11,8 @@ import {
   ARP_REQUEST,
   ETHERTYPE_ARP,
   FrameReader,
+  ICMP_ECHO_REPLY,
+  ICMP_ECHO_REQUEST,
   internetChecksum,
   ipNumber,
   MIN_FRAME_BYTES,
@@ -54,8 +56,9 @@ const BROADCAST = new Uint8Array(6).fill(0xff);
 const UNKNOWN = new Uint8Array(6);
 const ARP_RETRY_NS = 100e6;
 const RECEIVE_BUDGET = 512;
-const ICMP_ECHO_REQUEST = 8;
 const FIRST_EPHEMERAL_PORT = 40_000;
+
+const ICMP_HEADER_BYTES = 8;
 
 export class TrafficPeer implements Steppable {
   readonly clock: Clock;
@@ -65,6 +68,7 @@ export class TrafficPeer implements Steppable {
   private readonly reader = new FrameReader();
   private readonly loads: Load[] = [];
   private readonly handlers: (DatagramHandler | undefined)[] = new Array(65536).fill(undefined);
+  private readonly pings = new Map<number, DatagramHandler>();
   private readonly neighbours = new Map<number, Uint8Array>();
   private readonly askedNs = new Map<number, number>();
   private readonly scratch = new Uint8Array(MAX_FRAME_BYTES);
@@ -108,6 +112,12 @@ export class TrafficPeer implements Steppable {
   /** Datagrams to this port go to the handler; null gives the port back. */
   bindUdp(port: number, handler: DatagramHandler | null): void {
     this.handlers[port] = handler ?? undefined;
+  }
+
+  /** Replies to echo requests with this identifier go to the handler; null takes it away. */
+  bindPing(identifier: number, handler: DatagramHandler | null): void {
+    if (handler === null) this.pings.delete(identifier);
+    else this.pings.set(identifier, handler);
   }
 
   /** A port that nobody has bound. */
@@ -168,9 +178,17 @@ export class TrafficPeer implements Steppable {
         this.nowNs,
         reader.sourcePort,
       );
-    } else if (reader.protocol === PROTOCOL_ICMP && bytes[reader.transportOffset] === ICMP_ECHO_REQUEST) {
-      this.answerPing(bytes, offset, length);
+    } else if (reader.protocol === PROTOCOL_ICMP && reader.transportBytes >= ICMP_HEADER_BYTES) {
+      const type = bytes[reader.transportOffset];
+      if (type === ICMP_ECHO_REQUEST) this.answerPing(bytes, offset, length);
+      else if (type === ICMP_ECHO_REPLY) this.takePong(bytes, reader.transportOffset, reader.transportBytes);
     }
+  }
+
+  private takePong(bytes: Uint8Array, icmp: number, icmpBytes: number): void {
+    const identifier = readU16(bytes, icmp + 4);
+    const from = icmp + ICMP_HEADER_BYTES;
+    this.pings.get(identifier)?.(bytes, from, icmpBytes - ICMP_HEADER_BYTES, this.nowNs, identifier);
   }
 
   private takeArp(bytes: Uint8Array, arp: number): void {

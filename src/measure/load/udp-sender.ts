@@ -1,9 +1,14 @@
 /**
- * Sends datagrams from a peer to one target through one prepared frame: the load writes its payload straight into the
+ * Sends datagrams, or pings, from a peer to one target through one prepared frame: the load writes its payload straight into the
  * frame, and the headers are only rewritten when the payload's length or the target's MAC changed.
  */
 import type { UdpFlow } from '../../hardware/wire/frames.js';
-import { MIN_FRAME_BYTES, UDP_PAYLOAD_OFFSET, writeUdpHeaders } from '../../hardware/wire/frames.js';
+import {
+  MIN_FRAME_BYTES,
+  UDP_PAYLOAD_OFFSET,
+  writeEchoRequest,
+  writeUdpHeaders,
+} from '../../hardware/wire/frames.js';
 import { MAX_FRAME_BYTES } from '../../hardware/wire/wire.js';
 import type { TrafficPeer } from './traffic-peer.js';
 
@@ -11,6 +16,8 @@ export interface UdpTarget {
   /** IPv4 address as an unsigned number. */
   readonly ip: number;
   readonly port: number;
+  /** An echo request instead of a datagram, its identifier the source port. */
+  readonly ping?: boolean;
   /** Without it, ARP finds out. */
   readonly mac?: Uint8Array;
 }
@@ -30,6 +37,7 @@ export class UdpSender {
   /** Null until the target's MAC is known. */
   private flow: UdpFlow | null = null;
   private headerPayloadBytes = -1;
+  private pings = 0;
 
   constructor(peer: TrafficPeer, target: UdpTarget, sourcePort: number) {
     this.peer = peer;
@@ -56,13 +64,18 @@ export class UdpSender {
   /** Sends the first `payloadBytes` of what was written. False: the frame was lost at our own port. */
   send(payloadBytes: number): boolean {
     if (!this.ready()) return false;
-    if (payloadBytes !== this.headerPayloadBytes) this.writeHeaders(this.flow!, payloadBytes);
+    // a ping's checksum covers what it carries
+    if (this.target.ping === true || payloadBytes !== this.headerPayloadBytes) {
+      this.writeHeaders(this.flow!, payloadBytes);
+    }
     const length = Math.max(MIN_FRAME_BYTES, UDP_PAYLOAD_OFFSET + payloadBytes);
     return this.peer.transmit(this.bytes, FRAME_OFFSET, length);
   }
 
   private writeHeaders(flow: UdpFlow, payloadBytes: number): void {
-    writeUdpHeaders(this.bytes, FRAME_OFFSET, flow, payloadBytes);
+    if (this.target.ping === true)
+      writeEchoRequest(this.bytes, FRAME_OFFSET, flow, this.pings++, payloadBytes);
+    else writeUdpHeaders(this.bytes, FRAME_OFFSET, flow, payloadBytes);
     this.headerPayloadBytes = payloadBytes;
     const paddingFrom = this.payloadOffset + payloadBytes;
     const minimum = FRAME_OFFSET + MIN_FRAME_BYTES;

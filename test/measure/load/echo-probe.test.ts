@@ -53,6 +53,19 @@ describe('echo probe', () => {
     expect(report.series.counts.reduce((a, b) => a + b, 0)).toBe(report.replies);
   });
 
+  it('pings a station that has an IP stack of its own', () => {
+    const stations = twoStations();
+    const probe = new EchoProbe({ peer: stations.load, targetIp: GUEST_IP, rateHz: 1000, ping: true });
+    probe.start();
+    stations.run(100);
+    probe.stop();
+    stations.run(10);
+    const report = probe.report();
+    expect(report).toMatchObject({ lost: 0, duplicates: 0, corrupt: 0, pending: 0 });
+    expect(report.replies).toBe(report.sent);
+    expect(report.sent).toBeGreaterThan(90);
+  });
+
   it('says how late it was itself, and catches up', () => {
     const { stations, probe } = build();
     probe.start();
