@@ -121,6 +121,11 @@ export class Hop {
     return this.phase.phase === 'stop-and-copy' && !this.isQuiesced ? 'quiescing' : 'other';
   }
 
+  /** The user loses patience: as fast as the link, and no more rounds. */
+  hurry(): void {
+    this.#outgoing.setParameters({ 'max-bandwidth': 0, 'x-srvm-max-rounds': 1 });
+  }
+
   cancel(by: 'source' | 'destination'): boolean {
     return by === 'source' ? this.#outgoing.cancel() : this.#incoming.cancel();
   }

@@ -154,18 +154,18 @@ function drawTraffic(choices: Choices): TrafficPlan {
 
 /**
  * Patience is short in a simulation: a link that hangs costs events while it is waited for. So does a slow one: all of RAM
- * goes over it in 30 ms at most.
+ * goes over it in 10 ms at most.
  */
 function drawParameters(choices: Choices, ramBytes: number): MigrationParameters {
   return {
     ...DEFAULT_PARAMETERS,
     'max-bandwidth': choices.weighted([
       [0, 4],
-      [ramBytes * 33, 1],
-      [choices.between(100, 900) * MIB + ramBytes * 33, 2],
+      [ramBytes * 100, 1],
+      [choices.between(100, 900) * MIB + ramBytes * 100, 2],
     ]),
     'downtime-limit': choices.pick([0, 1, 5, 300]),
-    'x-srvm-max-rounds': choices.pick([2, 4, 8, 12]),
+    'x-srvm-max-rounds': choices.pick([1, 2, 4, 7]),
     'x-srvm-polish-rounds': choices.pick([0, 1, 4]),
     'x-srvm-auto-converge': choices.chance(0.2),
     'x-srvm-verify': choices.chance(0.5),
@@ -174,9 +174,9 @@ function drawParameters(choices: Choices, ramBytes: number): MigrationParameters
 }
 
 /** Of each step of the protocol, on both sides. */
-export const STEP_LIMIT_MS = 150;
+export const STEP_LIMIT_MS = 50;
 /** The longest silence of a source that owes something, and of a destination that takes nothing. */
-export const SILENCE_LIMIT_MS = 120;
-export const STALL_LIMIT_MS = 100;
+export const SILENCE_LIMIT_MS = 40;
+export const STALL_LIMIT_MS = 30;
 /** A frame of the stream at most. */
 export const MAX_BATCH_BYTES = 64 * 4 * KIB;

@@ -16,6 +16,8 @@ const BOOT_LIMIT_MS = 400;
 /** After a migration: how long the guest has until it must have answered again, in all. */
 const REVIVAL_LIMIT_MS = 400;
 const LOOK_MS = 1;
+/** A run that has come so far begins no further migration. */
+const ENOUGH_EVENTS = 60_000;
 /** What is on its way when everybody stops sending arrives by then. */
 const DRAIN_MS = 5;
 /** A link whose other end is gone is let go of by then. */
@@ -34,7 +36,7 @@ export async function runScript(world: World): Promise<void> {
   let owner: SimHost | null = a;
   for (let number = 0; number < world.plan.hops && owner !== null; number++) {
     const to: SimHost = owner === a ? b : a;
-    if (to.isCrashed || owner.isCrashed) break;
+    if (to.isCrashed || owner.isCrashed || world.scheduler.happened > ENOUGH_EVENTS) break;
     const hop: Hop = world.beginHop(owner, to);
     await hop.run();
     owner = ownerAfter(world, hop);

@@ -54,7 +54,7 @@ export interface SimHostOptions {
 /** VFs of a card: one for the guest, one to spare. */
 export const VF_COUNT = 2;
 /** Limits of calls into the plugin: virtual, and short for the same reason as STEP_LIMIT_MS. */
-const PLUGIN_LIMITS = { callMs: 120, startMs: 100, turnMs: 80, stopMs: 60 };
+const PLUGIN_LIMITS = { callMs: 40, startMs: 30, turnMs: 30, stopMs: 20 };
 
 export const CRASHED = Symbol('crashed');
 

@@ -36,6 +36,8 @@ export interface WorldOptions {
 }
 
 const MAX_PROBLEMS = 20;
+/** Events of a migration after which it is hurried to its end. */
+const PATIENCE_EVENTS = 30_000;
 /** Coverage keys and the counters of SRVM's core that tell them; other trackers have others. */
 const TRACKER_COUNTERS = [
   ['lapped', 'laps'],
@@ -56,6 +58,7 @@ export class World {
   onPhase: ((hop: Hop, phase: Phase) => void) | null = null;
   readonly #o: WorldOptions;
   readonly #memories: WebAssembly.Memory[] = [];
+  #hopBeganAt = 0;
   #deedsBefore: Readonly<Record<string, number>> = {};
 
   constructor(options: WorldOptions) {
@@ -191,6 +194,9 @@ export class World {
     this.coverage.reach(`phase:${phase.phase}`);
     this.#countDeeds(hop, phase);
     this.#watchCopying(hop, phase);
+    if (phase.phase === 'reservation') this.#hopBeganAt = this.scheduler.happened;
+    if (phase.phase === 'pre-copy' && this.scheduler.happened - this.#hopBeganAt > PATIENCE_EVENTS)
+      hop.hurry();
     this.log(hop.source.time.actor, `phase ${phase.phase}`, phase.phase === 'pre-copy' ? phase.round : 0);
     for (const promise of this.promises) promise.atPhase?.(this, hop, phase);
     this.onPhase?.(hop, phase);
