@@ -5,6 +5,7 @@
  *   run(budget) -> budget | attention | ecall (an SBI call) | wfi
  */
 import { readFileSync } from 'node:fs';
+import { compileAtFullSpeed } from '../../machine/full-speed.js';
 import { CTRL } from '../../machine/layout.js';
 import type { Rv64Layout } from './layout.js';
 import * as AT from './wasm/offsets.js';
@@ -59,6 +60,8 @@ export function coreModule(): WebAssembly.Module {
   } catch (cause) {
     throw new CoreMissingError(file.pathname, cause);
   }
+  // the interpreter's loop is one large function: in baseline code it is several times slower
+  compileAtFullSpeed();
   compiled = new WebAssembly.Module(bytes);
   return compiled;
 }
