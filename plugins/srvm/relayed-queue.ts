@@ -100,10 +100,13 @@ export class RelayedQueue {
   /** The tail on the device moves no more but by us: what is posted now can be read at leisure. */
   rememberPosted(): void {
     this.#head = this.#read(RX.RDH);
-    if (!this.#sane()) return;
-    this.table.posted(this.#head, this.#tail);
-    // what was consumed while it was read was written before tracking began
-    this.#head = this.#read(RX.RDH);
+    if (this.#sane()) {
+      this.table.posted(this.#head, this.#tail);
+      // what was consumed while it was read was written before tracking began
+      this.#head = this.#read(RX.RDH);
+    }
+    // the page was copied a moment ago, and follow() shows a head only when it moves
+    this.#put(RX.RDH, this.#head);
   }
 
   /** Before follow(): every slot that this tail posts anew has been passed by the head that follow() reads. */

@@ -132,6 +132,24 @@ describe('shadow-doorbell under reprogramming', () => {
     rig.close();
   });
 
+  it('shows the head that moved while the page was taken over', async () => {
+    for (let readsBefore = 0; readsBefore < 60; readsBefore++) {
+      const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
+      rig.driver.up();
+      rig.offer(10, 200);
+      let reads = 0;
+      rig.host.beforeRead = () => {
+        if (reads++ === readsBefore) rig.engine();
+      };
+      await rig.start();
+      rig.host.beforeRead = null;
+      rig.engine();
+      rig.step();
+      expect(rig.host.guestRead(rxRegister(0, RX.RDH)), `after ${readsBefore} reads`).toBe(10);
+      rig.close();
+    }
+  });
+
   it('a head of 0 that the driver writes is not taken for the one that the core left there', async () => {
     const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
     const { host, driver } = rig;

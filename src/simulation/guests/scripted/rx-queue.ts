@@ -85,7 +85,8 @@ export class RxQueue {
     this.#set('slots', slots);
     this.#set('bufferKib', state.pick(character.buffersKib));
     this.#set('split', split);
-    this.#set('batch', state.between(1, slots - 1));
+    // with the tail on the last slot one is never completed: waiting for more would be for ever
+    this.#set('batch', state.between(1, slots - 2));
     this.#set('tailLast', state.chance(character.tailLastChance) ? 1 : 0);
     this.#set('skew', state.pick(character.skews));
     this.#set('policy', state.pick(character.policies));
