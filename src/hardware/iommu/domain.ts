@@ -91,8 +91,8 @@ export class IommuDomain {
     this.handle = handle;
     const memory = handle.memory;
     this.u8 = new Uint8Array(memory);
-    this.i32 = new Int32Array(memory, 0, memory.byteLength >> 2);
-    this.f64 = new Float64Array(memory, 0, memory.byteLength >> 3);
+    this.i32 = new Int32Array(memory, 0, memory.byteLength >>> 2);
+    this.f64 = new Float64Array(memory, 0, memory.byteLength >>> 3);
     this.view = new DataView(memory);
     this.#truth = new Uint8Array(handle.truth);
     this.#dirty = handle.dirtyBits === null ? null : new Uint8Array(handle.dirtyBits);
@@ -129,8 +129,8 @@ export class IommuDomain {
 
   /** A whole descriptor; its last two words, where drivers look for the done bit, in one store after the others. */
   writeDescriptor(offset: number, word0: number, word1: number, word2: number, word3: number): void {
-    this.i32[offset >> 2] = word0;
-    this.i32[(offset >> 2) + 1] = word1;
+    this.i32[offset >>> 2] = word0;
+    this.i32[(offset >>> 2) + 1] = word1;
     this.#storePair(offset + 8, word2, word3);
     this.markWritten(offset, DESCRIPTOR_BYTES);
   }
@@ -156,7 +156,7 @@ export class IommuDomain {
     if ((second & 0x7ff0_0000) !== 0x7ff0_0000) {
       this.#pairWords[0] = first;
       this.#pairWords[1] = second;
-      this.f64[offset >> 3] = this.#pairDouble[0]!;
+      this.f64[offset >>> 3] = this.#pairDouble[0]!;
     } else {
       this.view.setBigUint64(offset, (BigInt(second >>> 0) << 32n) | BigInt(first >>> 0), true);
     }

@@ -28,7 +28,7 @@ interface QueueRegisters {
 
 export class QueueSet {
   /** Offset of the ring in its domain's memory. */
-  readonly base = new Int32Array(QUEUE_COUNT);
+  readonly base = new Uint32Array(QUEUE_COUNT);
   /** Descriptors in the ring, 0 when the queue is not to be touched. */
   readonly count = new Int32Array(QUEUE_COUNT);
   /** The engine's own copy of the head; the register follows it. */

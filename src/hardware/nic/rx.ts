@@ -123,7 +123,7 @@ export class RxPath {
       head = queues.head[queue]!;
       const at = queues.base[queue]! + head * DESCRIPTOR_BYTES;
       domain.beforeRead(at, DESCRIPTOR_BYTES);
-      this.#writePayload(domain, ring[at >> 2]!, ring[(at >> 2) + 1]!, from, offset, length);
+      this.#writePayload(domain, ring[at >>> 2]!, ring[(at >>> 2) + 1]!, from, offset, length);
       const status = meta.status | RX_STATUS.done | RX_STATUS.endOfPacket;
       domain.writeDescriptor(at, meta.info, meta.hash, status, length | (meta.vlanTag << 16));
       head = head + 1 === queues.count[queue] ? 0 : head + 1;
@@ -177,8 +177,8 @@ export class RxPath {
     let head = queues.head[queue]!;
     const split = this.#splitBytes(queue, packet, length);
     if (split > 0) {
-      const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >> 2;
-      domain.beforeRead(at << 2, DESCRIPTOR_BYTES);
+      const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >>> 2;
+      domain.beforeRead(at * 4, DESCRIPTOR_BYTES);
       // bit 0 of the header address is the done bit's place
       this.#writePayload(domain, domain.i32[at + 2]! & ~1, domain.i32[at + 3]!, from, offset, split);
       info |= (split << HEADER_LENGTH_SHIFT) | SPLIT_HEADER;
@@ -195,8 +195,8 @@ export class RxPath {
         domain.beforeRead(at, DESCRIPTOR_BYTES);
         this.#writePayload(
           domain,
-          domain.i32[at >> 2]!,
-          domain.i32[(at >> 2) + 1]!,
+          domain.i32[at >>> 2]!,
+          domain.i32[(at >>> 2) + 1]!,
           from,
           offset + done,
           chunk,
@@ -247,8 +247,8 @@ export class RxPath {
       domain.beforeRead(at, DESCRIPTOR_BYTES);
       this.#writePayload(
         domain,
-        domain.i32[at >> 2]!,
-        domain.i32[(at >> 2) + 1]!,
+        domain.i32[at >>> 2]!,
+        domain.i32[(at >>> 2) + 1]!,
         from,
         offset + done,
         chunk,

@@ -154,8 +154,8 @@ export class TxPath {
   #serveOne(queue: number, domain: IommuDomain, tail: number): Outcome {
     const queues = this.queues;
     const head = queues.head[queue]!;
-    const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >> 2;
-    domain.beforeRead(at << 2, DESCRIPTOR_BYTES);
+    const at = (queues.base[queue]! + head * DESCRIPTOR_BYTES) >>> 2;
+    domain.beforeRead(at * 4, DESCRIPTOR_BYTES);
     const command = domain.i32[at + 2]!;
     this.#frames = 1;
     // legacy descriptors are not made: no driver of this card uses them
@@ -187,7 +187,7 @@ export class TxPath {
   /** Copies a packet's buffers into the stage. `sent`: complete; `nothing`: no EOP before the tail. */
   #gather(queue: number, domain: IommuDomain, first: number, tail: number): Outcome {
     const ring = domain.i32;
-    const base = this.queues.base[queue]! >> 2;
+    const base = this.queues.base[queue]! >>> 2;
     const count = this.queues.count[queue]!;
     let head = first;
     let length = 0;
@@ -195,7 +195,7 @@ export class TxPath {
     this.#malformed = false;
     for (let i = 0; i < MAX_PACKET_DESCRIPTORS && head !== tail; i++) {
       const at = base + head * DESCRIPTOR_WORDS;
-      domain.beforeRead(at << 2, DESCRIPTOR_BYTES);
+      domain.beforeRead(at * 4, DESCRIPTOR_BYTES);
       const command = ring[at + 2]!;
       if ((command & TX_COMMAND.advanced) === 0 || txType(command) !== TX_TYPE.data) return OUTCOME.stop;
       const bytes = command & TX_LENGTH_MASK;
