@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { benchCommand } from './bench.js';
 import { cancelCommand } from './cancel.js';
 import { demoCommand } from './demo.js';
+import { demoLinuxCommand } from './demo-linux.js';
 import { imagesCommand } from './images.js';
 import { infoCommand } from './info.js';
 import { contCommand, quitCommand, stopCommand } from './lifecycle.js';
@@ -39,6 +40,7 @@ function program(): Command {
     simulateCommand,
     benchCommand,
     demoCommand,
+    demoLinuxCommand,
   ]) {
     srvm.addCommand(make().exitOverride());
   }

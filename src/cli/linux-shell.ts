@@ -2,7 +2,7 @@
  * The shell on a Linux guest's terminal, as a person would use it: a command is typed, what it prints is read, and its exit
  * status asked for. Works across migrations: typing goes to wherever the guest is, and lines come from there.
  */
-import { sleep } from '../../src/cli/lab.js';
+import { sleep } from './lab.js';
 
 export interface Terminal {
   /** Returns how many bytes were taken. */
