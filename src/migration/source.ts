@@ -311,13 +311,18 @@ export class SourceMigration {
   async #commit(): Promise<void> {
     const { vm, oneWay } = this.#o;
     if (this.#dialogue.steps.isCancelled) throw new MigrationCancelledError('the migration was cancelled');
-    this.#phases.to({ phase: 'commitment' });
-    this.#timeline.parts.commitMs = await this.#timeline.timed(async () => {
+    if (oneWay) {
+      // a file is nobody's VM before it is whole: until its last frame is written, the guest can go on here
       await this.#dialogue.send(FRAME.commit, {});
-      if (oneWay) return;
-      const running = decodeRunning((await this.#dialogue.expect(FRAME.running)).payload);
-      this.#timeline.parts.activateMs = running.activateMs;
-    });
+      this.#phases.to({ phase: 'commitment' });
+    } else {
+      this.#phases.to({ phase: 'commitment' });
+      this.#timeline.parts.commitMs = await this.#timeline.timed(async () => {
+        await this.#dialogue.send(FRAME.commit, {});
+        const running = decodeRunning((await this.#dialogue.expect(FRAME.running)).payload);
+        this.#timeline.parts.activateMs = running.activateMs;
+      });
+    }
     this.#timeline.runsThere();
     this.#phases.to({ phase: 'activation' });
     vm.retire('postmigrate');
