@@ -89,6 +89,7 @@ export class FaultInjector {
         this.#strikeCores(hop, fault);
         return;
       case 'disk':
+        this.#world.disk.capacityBytes = fault.afterBytes;
         return;
     }
   }

@@ -81,6 +81,9 @@ export type FaultAction =
 
 export type PlannedFault = FaultMoment & FaultAction;
 
+/** Faults of the disk are drawn apart. */
+type DrawnKind = Exclude<FaultKind, 'disk'>;
+
 const US = 1_000;
 const MS = 1_000_000;
 const PHASES_TO_STRIKE: readonly PhaseName[] = [
@@ -100,7 +103,7 @@ const PHASES_TO_STRIKE: readonly PhaseName[] = [
  * @param hops how many migrations the run has
  */
 export function drawFaultPlan(choices: Choices, kinds: FaultKinds, hops: number): PlannedFault[] {
-  const available = kinds.filter((kind) => kind !== 'disk');
+  const available = kinds.filter((kind): kind is DrawnKind => kind !== 'disk');
   if (available.length === 0) return [];
   const count = choices.weighted([
     [1, 5],
@@ -122,7 +125,7 @@ function drawMoment(choices: Choices, hops: number): FaultMoment {
   return { atPhase: phase, hop, round: phase === 'pre-copy' ? choices.between(1, 4) : 0, afterNs };
 }
 
-function drawAction(choices: Choices, kind: FaultKind): FaultAction {
+function drawAction(choices: Choices, kind: DrawnKind): FaultAction {
   switch (kind) {
     case 'net':
       return drawNetFault(choices);
@@ -130,8 +133,6 @@ function drawAction(choices: Choices, kind: FaultKind): FaultAction {
       return { kind, what: choices.pick(['crash-source', 'crash-destination'] as const) };
     case 'plugin':
       return { kind, what: 'plugin-throws', call: choices.pick(PLUGIN_CALLS), nth: 1 + choices.int(3) };
-    case 'disk':
-      return { kind, what: 'disk-full', afterBytes: choices.between(0, 4 << 20) };
     case 'cancel':
       return { kind, what: 'cancel', by: choices.chance(0.7) ? 'source' : 'destination' };
     case 'sched':
@@ -180,7 +181,8 @@ function drawSchedulingFault(choices: Choices): FaultAction {
   return { kind, what: choices.pick(['tracker-lag', 'tracker-lag', 'slow-vcpu'] as const), factor, forNs };
 }
 
-/** The disk's faults need a run of their own kind: a migration into a file. */
+/** Only where a migration goes through a file. The smallest file has some ten kilobytes. */
 export function drawDiskFault(choices: Choices): PlannedFault {
-  return { atNs: 0, kind: 'disk', what: 'disk-full', afterBytes: choices.between(0, 4 << 20) };
+  const afterBytes = choices.between(0, choices.pick([16 << 10, 256 << 10, 2 << 20]));
+  return { atNs: 0, kind: 'disk', what: 'disk-full', afterBytes };
 }

@@ -2,6 +2,7 @@
  * One migration of a run: the source's engine and the destination's, over a link of their own, and how both ended.
  *
  *   begin -> SourceMigration.run() ==link== DestinationMigration.run() -> settled: each ended, or its host crashed
+ *   begin -> SourceMigration.run() --file-> saved -> DestinationMigration.run()
  */
 import type { VirtualMachine } from '../../hypervisor/vm.js';
 import { DestinationMigration, type DestinationPhase } from '../../migration/destination.js';
@@ -15,6 +16,7 @@ import { LocalSourceStream, STREAM_COUNTERS } from '../../migration/source-strea
 import type { Choices } from '../clockwork/choices.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 import { MigrationLink } from '../network/migration-link.js';
+import type { SimDisk } from '../network/sim-disk.js';
 import type { CopyStage } from './interleavings.js';
 import { type RunPlan, SILENCE_LIMIT_MS, STALL_LIMIT_MS, STEP_LIMIT_MS } from './plan.js';
 import { CRASHED, type SimHost, unlessCrashed } from './sim-host.js';
@@ -48,8 +50,12 @@ export interface HopOptions {
   readonly source: SimHost;
   readonly destination: SimHost;
   readonly listener: HopListener;
+  /** Through a file on it, not over a link. */
+  readonly disk: SimDisk | null;
 }
 
+/** Where a VM is saved. */
+const FILE = 'saved.srvm';
 /** A link whose other end is silent is given up by the engines, not by the transport. */
 const GIVE_UP_NS = 5e9;
 
@@ -96,6 +102,28 @@ export class Hop {
 
   /** Resolves when both ends have ended, or are gone. */
   async run(): Promise<void> {
+    if (this.#o.disk === null) await this.#runOverLink();
+    else await this.#runThroughFile();
+  }
+
+  async #runThroughFile(): Promise<void> {
+    const { source, destination } = this.#o;
+    const report = await unlessCrashed(source, this.#outgoing.run());
+    this.sourceEnd = report === CRASHED ? { kind: 'crashed' } : { kind: 'ended', report };
+    if (report === CRASHED || report.outcome !== 'completed') {
+      this.destinationEnd = { kind: 'failed', error: new Error('the file is not whole: nobody restores it') };
+      return;
+    }
+    try {
+      const restored = this.#incoming.listen().then(() => this.#incoming.run());
+      const result = await unlessCrashed(destination, restored);
+      this.destinationEnd = result === CRASHED ? { kind: 'crashed' } : { kind: 'running' };
+    } catch (error) {
+      this.destinationEnd = { kind: 'failed', error: error as Error };
+    }
+  }
+
+  async #runOverLink(): Promise<void> {
     const { source, destination } = this.#o;
     await unlessCrashed(destination, this.#incoming.listen());
     const incoming = unlessCrashed(destination, this.#incoming.run()).then(
@@ -131,7 +159,7 @@ export class Hop {
   }
 
   #makeSource(): SourceMigration {
-    const { plan, source, listener } = this.#o;
+    const { plan, source, listener, disk } = this.#o;
     const vm = this.#watchHarvest(source.sourceVm());
     const map = this.due;
     const counters = new Float64Array(STREAM_COUNTERS);
@@ -164,7 +192,7 @@ export class Hop {
       device,
       stream: () =>
         new LocalSourceStream({
-          open: () => this.link.open(),
+          open: () => (disk === null ? this.link.open() : disk.save(FILE, source.time)),
           memory: vm.memory,
           ramBytes: vm.ramBytes,
           map,
@@ -178,6 +206,7 @@ export class Hop {
       counters,
       clock: source.time,
       parameters: plan.parameters,
+      oneWay: disk !== null,
       onPhase: (phase) => {
         this.phase = phase;
         listener.onPhase(this, phase);
@@ -197,13 +226,13 @@ export class Hop {
   }
 
   #makeDestination(): DestinationMigration {
-    const { destination, listener } = this.#o;
+    const { destination, listener, disk } = this.#o;
     return new DestinationMigration({
       host: destination.destination,
       stream: new LocalDestinationStream({
-        listen: async () => this.link.listening(),
+        listen: async () => (disk === null ? this.link.listening() : disk.restore(FILE, destination.time)),
         clock: destination.time,
-        oneWay: false,
+        oneWay: disk !== null,
         silenceLimitMs: SILENCE_LIMIT_MS,
       }),
       clock: destination.time,

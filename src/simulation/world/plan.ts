@@ -4,7 +4,7 @@
  */
 import { DEFAULT_PARAMETERS, type MigrationParameters } from '../../migration/parameters.js';
 import type { Choices } from '../clockwork/choices.js';
-import { drawFaultPlan, type FaultKinds, type PlannedFault } from './fault-plan.js';
+import { drawDiskFault, drawFaultPlan, type FaultKinds, type PlannedFault } from './fault-plan.js';
 
 /** The guest of a run: the mean one, or a built image by its folder's name. */
 export const SCRIPTED = 'scripted';
@@ -47,6 +47,8 @@ export interface RunPlan {
   readonly mode: string;
   /** Migrations in a row: there, back, there. */
   readonly hops: number;
+  /** The one that goes through a file on a disk instead of a link; -1: none. */
+  readonly diskHop: number;
   /** How long the guest runs before the first, and between two. */
   readonly settleNs: number;
   readonly speeds: CoreSpeeds;
@@ -73,6 +75,8 @@ const MS = 1_000_000;
 
 /** Every third seed runs without faults: then every migration must succeed. */
 const FAULT_FREE_CHANCE = 1 / 3;
+/** A VM saved to a file and restored elsewhere. */
+const DISK_CHANCE = 1 / 12;
 
 export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): RunPlan {
   const shape = choices.fork('shape');
@@ -84,6 +88,7 @@ export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): Ru
   const mode = wishes.mode ?? (wishes.modes.length === 0 ? NO_MODE : shape.pick(wishes.modes));
   const settleNs = shape.between(200 * US, 3 * MS);
   const ramBytes = shape.pick([2, 2, 4, 16]) * MIB;
+  const diskHop = shape.chance(DISK_CHANCE) ? shape.int(hops) : -1;
   return {
     seed,
     image: wishes.image ?? SCRIPTED,
@@ -91,6 +96,7 @@ export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): Ru
     guestSeed: choices.fork('guest').nextU32(),
     mode,
     hops,
+    diskHop,
     settleNs,
     speeds: drawSpeeds(choices.fork('speeds')),
     link: drawLink(choices.fork('link')),
@@ -102,13 +108,19 @@ export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): Ru
     ]),
     parameters: drawParameters(choices.fork('parameters'), ramBytes),
     batchPages: shape.pick([1, 4, 16, 64]),
-    faults: wishes.faultPlan ?? drawFaults(choices.fork('faults'), wishes.faults, hops),
+    faults: wishes.faultPlan ?? drawFaults(choices.fork('faults'), wishes.faults, hops, diskHop),
   };
 }
 
-function drawFaults(choices: Choices, kinds: FaultKinds, hops: number): readonly PlannedFault[] {
+function drawFaults(
+  choices: Choices,
+  kinds: FaultKinds,
+  hops: number,
+  diskHop: number,
+): readonly PlannedFault[] {
   if (kinds.length === 0 || choices.chance(FAULT_FREE_CHANCE)) return [];
-  return drawFaultPlan(choices, kinds, hops);
+  const full = kinds.includes('disk') && diskHop >= 0 && choices.chance(0.7) ? [drawDiskFault(choices)] : [];
+  return [...full, ...drawFaultPlan(choices, kinds, hops)];
 }
 
 function drawSpeeds(choices: Choices): CoreSpeeds {

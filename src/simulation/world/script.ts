@@ -65,6 +65,14 @@ function ownerAfter(world: World, hop: Hop): SimHost | null {
   if (destinationEnd?.kind === 'failed') {
     world.note(`hop ${hop.number}: destination: ${destinationEnd.error.message}`);
   }
+  // a file that is not whole is nobody's VM: the guest must go on here
+  if (report?.outcome === 'outcome-unknown' && hop.number === world.plan.diskHop) {
+    world.broken(
+      'the guest goes on',
+      `it was saved to a file that is not whole, and is stopped: ${report.error}`,
+    );
+  }
+  if (report?.error?.includes('ENOSPC')) world.fault('disk-full');
   world.coverage.reach(`destination:${destinationEnd?.kind ?? 'failed'}`);
   if (destinationEnd?.kind === 'running' && !destination.isCrashed) return destination;
   if (report === null || source.isCrashed) return null;

@@ -11,6 +11,7 @@ import type { Choices } from '../clockwork/choices.js';
 import type { EventLog } from '../clockwork/event-log.js';
 import type { Scheduler } from '../clockwork/scheduler.js';
 import type { Ether } from '../network/ether.js';
+import { SimDisk } from '../network/sim-disk.js';
 import { CoverageCounter } from './coverage-counter.js';
 import type { GuestKind, Traffic } from './guest-kind.js';
 import { Hop } from './hop.js';
@@ -53,6 +54,7 @@ export class World {
   readonly hops: Hop[] = [];
   readonly hosts: readonly [SimHost, SimHost];
   readonly pluginFaults: PluginFaults;
+  readonly disk: SimDisk;
   readonly #interleavings = new Interleavings(this.coverage);
   /** Told of phases of the source, for faults that strike there. */
   onPhase: ((hop: Hop, phase: Phase) => void) | null = null;
@@ -63,6 +65,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#o = options;
+    this.disk = new SimDisk(options.scheduler, options.choices.fork('disk'));
     this.pluginFaults = new PluginFaults((call) => {
       this.fault('plugin-throws', call);
     });
@@ -135,6 +138,7 @@ export class World {
       plan: this.plan,
       source,
       destination,
+      disk: number === this.plan.diskHop ? this.disk : null,
       listener: {
         onPhase: (of, phase) => this.#onPhase(of, phase),
         onDestinationPhase: (of, phase) => this.#onDestinationPhase(of, phase),

@@ -16,7 +16,7 @@ export function noPageLost(): WorldPromise {
     name: NAME,
     atArrival(world, hop, vm) {
       // a source that has given up meanwhile goes on: its memory is no measure any more
-      if (hop.isRollingBack || hop.phase.phase !== 'stop-and-copy') return;
+      if (hop.isRollingBack || hop.source.isCrashed || hop.sourceVm.state.kind !== 'paused') return;
       compare(world, hop, vm);
     },
     afterHop(world, hop) {

@@ -41,6 +41,7 @@ function checkEnd(world: World): void {
     if (free !== VF_COUNT)
       world.broken(NAME, `host ${host.name} was closed, and ${VF_COUNT - free} VF(s) are taken`);
   }
+  if (world.disk.openFiles > 0) world.broken(NAME, `${world.disk.openFiles} file(s) are open`);
   for (const hop of world.hops) {
     const { openEnds } = hop.link;
     if (openEnds > 0) world.broken(NAME, `migration ${hop.number}: ${openEnds} end(s) of its link are open`);
