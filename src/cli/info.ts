@@ -1,6 +1,6 @@
 /** `srvm info VM`: what it is and how it does. */
 import type { Command } from 'commander';
-import type { VmInfo } from '../hypervisor/vm.js';
+import type { VmInfo } from '../hypervisor/vm-info.js';
 import { formatBytes, formatMs, printJson, printTable, vmCommand } from './output.js';
 
 interface VmReply {

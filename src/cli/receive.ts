@@ -14,7 +14,7 @@ interface ReceiveOptions {
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
-  readonly console: boolean;
+  readonly console?: boolean;
 }
 
 export function receiveCommand(): Command {
@@ -27,6 +27,7 @@ export function receiveCommand(): Command {
     .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
+    .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
     .option('--no-console', "do not print the guest's console")
     .addHelpText(
       'after',
@@ -38,7 +39,7 @@ export function receiveCommand(): Command {
         options.memory === undefined ? MAX_RAM_BYTES : parseSize(options.memory, '--memory');
       await serveVmm({
         name: options.name,
-        console: options.console,
+        console: options.console === true ? 'terminal' : (options.console ?? true),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         mtu: portMtu(options.mtu),
         plugins: options.plugin,

@@ -15,13 +15,13 @@ import { controlWords } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
-import type { PageMapping } from './bar-map.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
 import type { Nic, VfAssignment } from './nic.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
 import { threadCpuNs } from './thread-cpu.js';
-import { type ExitCounts, readExits } from './vm-exits.js';
+import { readExits } from './vm-exits.js';
+import type { VmInfo } from './vm-info.js';
 import { mayFollow, type VmState, VmStateError, type VmStateKind } from './vm-state.js';
 
 export interface VmVf {
@@ -61,31 +61,6 @@ export const VM_STATE_VERSION = 1;
 export interface SavedVmState {
   readonly version: number;
   readonly vcpu: CommonVcpuState;
-}
-
-export interface VmInfo {
-  readonly name: string;
-  readonly image: string;
-  readonly imageKey: string;
-  readonly state: VmState;
-  readonly ramBytes: number;
-  readonly build: string;
-  readonly exits: ExitCounts;
-  /** Times that the vCPU waited for an interrupt. */
-  readonly waits: number;
-  /** null where the kernel does not tell, or the vCPU has ended. */
-  readonly vcpuCpuNs: number | null;
-  readonly vfs: readonly VmVfInfo[];
-}
-
-export interface VmVfInfo {
-  readonly slot: number;
-  readonly vf: number;
-  readonly mac: string;
-  readonly linkUp: boolean;
-  /** How the guest's accesses to each page of BAR0 are served. */
-  readonly bar0: readonly PageMapping[];
-  readonly dmaFaults: { readonly reads: number; readonly writes: number };
 }
 
 /** A VM that cannot be made, or a state that cannot be restored. */

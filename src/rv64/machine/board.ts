@@ -55,16 +55,18 @@ export class Board {
 
   constructor(parts: BoardParts) {
     const { hart, ram, raise } = parts;
-    this.console = new ConsolePort(parts.consoleOut);
+    this.console = new ConsolePort(parts.consoleOut, (name) =>
+      name === 'uart' ? this.#uart : this.#virtioConsole,
+    );
     this.#aplic = new Aplic(raise);
     const line = (source: number) => (high: boolean) => this.#aplic.setLine(source, high);
     this.#uart = new Uart({
-      send: (byte) => this.console.write(Uint8Array.of(byte), this.#uart),
+      send: (byte) => this.console.write(Uint8Array.of(byte), 'uart'),
       setLine: line(WIRED.uart),
     });
     this.#rtc = new Rtc({ wallNs: parts.wallNs, setLine: line(WIRED.rtc) });
     const ports = { ram, sendMessage: messageTo(raise) };
-    this.#virtioConsole = new VirtioConsole(ports, (bytes) => this.console.write(bytes, this.#virtioConsole));
+    this.#virtioConsole = new VirtioConsole(ports, (bytes) => this.console.write(bytes, 'virtio'));
     this.#rng = new VirtioRng(ports, parts.random);
     const functions = new Map<number, PciFunction>([
       [0, hostBridgeFunction],
@@ -111,6 +113,7 @@ export class Board {
       uart: this.#uart.save(),
       rtc: this.#rtc.save(),
       console: this.#virtioConsole.save(),
+      terminal: this.console.save(),
       rng: this.#rng.save(),
     };
   }
@@ -124,6 +127,7 @@ export class Board {
     this.#rtc.restore(fields.part('rtc'));
     this.#virtioConsole.restore(fields.part('console'));
     this.#rng.restore(fields.part('rng'));
+    this.console.restore(fields.part('terminal'));
     this.#pci.refresh();
   }
 }

@@ -89,6 +89,7 @@ export class Rv64Vcpu {
         const reset = this.#runSlices();
         this.#handOut();
         if (reset === null) {
+          this.#takeTyped();
           this.#area.leave(this.#machine.board.save());
         } else if (reset.kind === 'poweroff') {
           reporter.halted(reset.failed ? 1 : 0);
@@ -147,11 +148,15 @@ export class Rv64Vcpu {
       if (end.kind === 'reset') return end.reset;
       if (end.kind === 'attention' && this.#mustLeave()) return null;
       if (this.#outputBytes > 0) this.#handOut();
-      const typed = this.#input.read();
-      if (typed.length > 0) board.console.input(typed);
+      this.#takeTyped();
       board.poll();
       if (end.kind === 'wait' && !this.#sleep(end.untilNs)) return null;
     }
+  }
+
+  #takeTyped(): void {
+    const typed = this.#input.read();
+    if (typed.length > 0) this.#machine.board.console.input(typed);
   }
 
   #mustLeave(): boolean {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyBus } from '../../../src/machine/guest-bus.js';
 import { Board } from '../../../src/rv64/machine/board.js';
+import { MAP } from '../../../src/rv64/machine/memory-map.js';
 import { MachineStateError } from '../../../src/rv64/machine/state-fields.js';
 import { decodeState, encodeState } from '../../../src/rv64/machine/state-text.js';
 import { testRam } from './fake-ram.js';
@@ -72,6 +73,20 @@ describe('the devices', () => {
       }),
     );
   });
+});
+
+it('what is typed goes on waiting for the device that the guest last wrote to', () => {
+  const source = board();
+  source.bus.find(MAP.uart.base)!.write(0, 1, 65);
+  source.console.input(Buffer.alloc(5000, 66));
+  const target = board();
+  target.restore(decodeState(encodeState(source.save())));
+  const uart = target.bus.find(MAP.uart.base)!;
+  const read = Array.from({ length: 5000 }, () => {
+    target.poll();
+    return uart.read(0, 1);
+  });
+  expect(read.every((byte) => byte === 66)).toBe(true);
 });
 
 it('a state as text keeps bytes and 64-bit numbers', () => {

@@ -1,0 +1,29 @@
+/** What people may ask about a VM. */
+import type { PageMapping } from './bar-map.js';
+import type { ExitCounts } from './vm-exits.js';
+import type { VmState } from './vm-state.js';
+
+export interface VmInfo {
+  readonly name: string;
+  readonly image: string;
+  readonly imageKey: string;
+  readonly state: VmState;
+  readonly ramBytes: number;
+  readonly build: string;
+  readonly exits: ExitCounts;
+  /** Times that the vCPU waited for an interrupt. */
+  readonly waits: number;
+  /** null where the kernel does not tell, or the vCPU has ended. */
+  readonly vcpuCpuNs: number | null;
+  readonly vfs: readonly VmVfInfo[];
+}
+
+export interface VmVfInfo {
+  readonly slot: number;
+  readonly vf: number;
+  readonly mac: string;
+  readonly linkUp: boolean;
+  /** How the guest's accesses to each page of BAR0 are served. */
+  readonly bar0: readonly PageMapping[];
+  readonly dmaFaults: { readonly reads: number; readonly writes: number };
+}
