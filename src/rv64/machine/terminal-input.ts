@@ -40,10 +40,16 @@ export class TerminalInput {
   read(): Uint8Array {
     const control = this.#control;
     const read = Atomics.load(control, READ);
-    const available = (Atomics.load(control, WRITTEN) - read) | 0;
-    const bytes = new Uint8Array(available > 0 && available <= RING_BYTES ? available : 0);
+    const written = Atomics.load(control, WRITTEN);
+    const available = (written - read) | 0;
+    if (available < 0 || available > RING_BYTES) {
+      // the guest wrote the control page: what is in the ring means nothing
+      Atomics.store(control, READ, written);
+      return new Uint8Array(0);
+    }
+    const bytes = new Uint8Array(available);
     for (let i = 0; i < bytes.length; i++) bytes[i] = this.#ring[(read + i) & (RING_BYTES - 1)]!;
-    Atomics.store(control, READ, Atomics.load(control, WRITTEN));
+    Atomics.store(control, READ, (read + bytes.length) | 0);
     return bytes;
   }
 }
