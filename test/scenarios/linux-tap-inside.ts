@@ -4,7 +4,7 @@
  *
  *   arguments: seconds of each flow, megabytes of the file
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Lab } from '../../src/cli/lab.js';
@@ -62,7 +62,7 @@ function serveFile(): { readonly close: () => void; readonly sum: string } {
 
 const lab = Lab.create();
 const socat = spawn('socat', SOCAT, { stdio: 'inherit' });
-const server = spawn('iperf3', ['-s', '-B', HOST], { stdio: 'ignore' });
+let server: ChildProcess | null = null;
 try {
   lab.fabric.addPort('tap', openWire('udp:127.0.0.1:9001,local=127.0.0.1:9000'));
   const guest = await bootLocal(lab.port('guest'), '52:54:00:00:09:02', `ip=${GUEST} serve=iperf3,http`);
@@ -72,6 +72,8 @@ try {
     return output;
   };
   await ask(`for i in $(seq 100); do ping -c 1 -W 1 ${HOST} && break; done`);
+  // not before: socat gives the TAP its address
+  server = spawn('iperf3', ['-s', '-B', HOST], { stdio: 'ignore' });
   const flow = (...more: string[]) => host('iperf3', ['-f', 'm', '-c', GUEST, '-t', String(flowS), ...more]);
   const file = serveFile();
   const result = {
@@ -89,6 +91,6 @@ try {
   await guest.close();
 } finally {
   socat.kill();
-  server.kill();
+  server?.kill();
   await lab.close();
 }

@@ -58,7 +58,8 @@ const SETTLING = 2;
 /** Value of CONTROL.engineRunning for an engine that runs in a thread of its own. */
 export const ENGINE_THREADED = 2;
 const SETTLE_TRIES = 5;
-const SETTLE_WAIT_MS = 1;
+/** Long enough for an engine that has to wait for a core of a busy host. */
+const SETTLE_WAIT_MS = 10;
 
 const wordsOf = (direction: Direction): DirectionWords => (direction === 'rx' ? RX_WORDS : TX_WORDS);
 
