@@ -1,8 +1,8 @@
 /**
- * The scripted guest: a driver that is meaner to its VF than any real one, one small operation a step. Everything it knows
+ * The scripted guest: a driver that is meaner to its VF than any real one, a few small actions a step. Everything it knows
  * lies in its RAM (places.ts), so that it goes on wherever that RAM is, and stumbles over a page that is lost or old.
  *
- *   step:  writes that still wait -> agenda's next operation (set-up, moving a ring)  -> their writes
+ *   step:  writes that still wait -> a few times: agenda's next operation (set-up, moving a ring)  -> their writes
  *                                 -> or, if there is none, a habit by the character's weights
  */
 import { Agenda } from './agenda.js';
@@ -25,7 +25,11 @@ import { TxQueue } from './tx-queue.js';
 const MAGIC = 0x5c21_9e57;
 /** Chance must not be 0. */
 const CHANCE_SALT = 0x2545_f491;
-const STEP_NS = 150;
+/** Entering the guest, and what one action of it takes besides its register accesses. */
+const STEP_NS = 50;
+const ACTION_NS = 120;
+/** Actions of a step: it can be stopped between two steps only. */
+const MOST_ACTIONS = 5;
 
 /** The guest's RAM is not what its registers say: the page with its state was lost, or is an old one. */
 export class LostState extends Error {
@@ -121,17 +125,23 @@ export class ScriptedGuest {
     const nowNs = this.#p.nowNs();
     this.#checkClock(nowNs);
     if (this.#stillWaits(nowNs)) return this.#waiting();
-    const operation = this.#agenda.first();
-    if (operation !== null) {
-      const retryNs = this.#operations.run(operation);
-      if (retryNs === null) this.#agenda.next();
-      else this.#waitFor(nowNs + retryNs);
-    } else {
-      const waitNs = this.#habits.act(nowNs);
+    for (let left = this.#state.between(1, MOST_ACTIONS); left > 0; left--) {
+      const waitNs = this.#act(nowNs);
       if (waitNs !== null) this.#waitFor(nowNs + waitNs);
+      mmio.carryOut();
+      if (waitNs !== null) return this.#waiting();
+      mmio.costNs += ACTION_NS;
     }
-    mmio.carryOut();
-    return this.#state.get('waiting') !== 0 ? this.#waiting() : { costNs: mmio.costNs, waitUntilNs: null };
+    return { costNs: mmio.costNs, waitUntilNs: null };
+  }
+
+  /** One operation, or one habit. Returns how long it waits then; null: not at all. */
+  #act(nowNs: number): number | null {
+    const operation = this.#agenda.first();
+    if (operation === null) return this.#habits.act(nowNs);
+    const retryNs = this.#operations.run(operation);
+    if (retryNs === null) this.#agenda.next();
+    return retryNs;
   }
 
   #boot(): void {
