@@ -296,6 +296,13 @@ describe('accesses across two pages', () => {
     hart.put([I.ecall()], DATA + 0x9002);
     expect(hart.trapFrom(VIRTUAL + 0xffen)).toBeNull();
     expect(hart.core.x(9)).toBe(22n);
+    // an illegal one shows both halves as well
+    const load = I.flw(1, 4, 5);
+    hart.view.setUint16(DATA + 0xffe, load & 0xffff, true);
+    hart.view.setUint16(DATA + 0x9000, load >>> 16, true);
+    hart.core.flush();
+    hart.fs = 0;
+    expect(hart.trapFrom(VIRTUAL + 0xffen)).toMatchObject({ cause: 2n, value: BigInt(load) });
     hart.map(VIRTUAL + 0x1000n, PHYSICAL, PTE.V | PTE.R | PTE.A);
     expect(hart.trapFrom(VIRTUAL + 0xffen)).toEqual({
       cause: FAULT.fetch,

@@ -86,9 +86,13 @@ function joinOne(slot: usize, next: u32): bool {
   return true;
 }
 
+/** The last instruction across two pages that was decoded. */
+export let straddling: u32 = 0;
+
 /** An instruction across two pages: decoded anew each time. Returns its handler; the slot stays what it is. */
 export function decodeStraddling(slot: usize, high: u32): u32 {
   const word = <u32>load<u16>(ramOf(slot)) | (high << 16);
+  straddling = word;
   decodeOne(slot, word, word, LONG, offsetOf(slot));
   const handler = <u32>load<u16>(slot);
   store<u16>(slot, Op.STRADDLE);

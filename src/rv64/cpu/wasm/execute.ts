@@ -13,7 +13,7 @@
 import { executeAtomic, loadReserved, storeConditional } from './atomics';
 import { fenceCode, fetchSlots, ramOf } from './code';
 import { CSR_CONTEXT, CSR_DONE, CSR_ILLEGAL, executeCsr, setSliceEnd, sliceEnd } from './csr';
-import { decodeFrom, decodeStraddling } from './decode';
+import { decodeFrom, decodeStraddling, straddling } from './decode';
 import { executeFloat } from './float';
 import { cpu, ramBytes } from './host';
 import { divide, multiplyHigh, multiplyHighSignedUnsigned, multiplyHighUnsigned, remainder } from './integer';
@@ -116,10 +116,13 @@ function fenceTranslations(word: u32): void {
   else flushPage(load<u64>(cpu + (rs1 << 3), X));
 }
 
-/** The instruction of a slot, from RAM. */
+/** The instruction of the slot being executed, from RAM. */
 function fetched(op: usize): u64 {
-  const low = <u32>load<u16>(ramOf(op));
-  return (low & 3) !== 3 ? <u64>low : <u64>(low | (<u32>load<u16>(ramOf(op), 2) << 16));
+  const at = ramOf(op);
+  const low = <u32>load<u16>(at);
+  if ((low & 3) !== 3) return <u64>low;
+  if ((at & (PAGE - 1)) === PAGE - 2) return <u64>straddling;
+  return <u64>(low | (<u32>load<u16>(at, 2) << 16));
 }
 
 /** Runs at most `budget` instructions from PC on; returns how many were left over. */
