@@ -253,12 +253,13 @@ export class DestinationMigration {
   async #fail(error: Error): Promise<void> {
     this.#to('failed');
     const { stream } = this.#o;
+    // not waited for: close() lets it go out, if the link still takes anything
     if (error instanceof MigrationRefusedError) {
       const refusal = { reason: error.reason, message: recordText(error.message) };
-      await stream.sendRecord(FRAME.refuse, encodeRecord(refusal)).catch(() => {});
+      stream.sendRecord(FRAME.refuse, encodeRecord(refusal)).catch(() => {});
     } else if (!(error instanceof PeerAbortedError)) {
       const abort = { message: recordText(error.message) };
-      await stream.sendRecord(FRAME.abort, encodeRecord(abort)).catch(() => {});
+      stream.sendRecord(FRAME.abort, encodeRecord(abort)).catch(() => {});
     }
     // whoever still waits for a frame is let go
     await stream.close();
