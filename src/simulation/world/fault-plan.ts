@@ -162,7 +162,7 @@ function drawNetFault(choices: Choices): FaultAction {
       return { kind, what, forNs };
     case 'link-stall':
       // shorter than patience, or so long that the other side counts as gone
-      return { kind, what, forNs: choices.chance(0.3) ? 60_000 * MS : forNs };
+      return { kind, what, forNs: choices.chance(0.3) ? 300 * MS : forNs };
     case 'link-slow':
       return { kind, what, bytesPerSecond: choices.between(1 << 20, 64 << 20), forNs };
     default:

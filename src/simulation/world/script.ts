@@ -16,6 +16,8 @@ const BOOT_LIMIT_MS = 400;
 /** After a migration: how long the guest has until it must have answered again, in all. */
 const REVIVAL_LIMIT_MS = 400;
 const LOOK_MS = 1;
+/** How long a migration is under traffic. */
+const CALM_AFTER_MS = 60;
 /** A run that has come so far begins no further migration. */
 const ENOUGH_EVENTS = 60_000;
 /** What is on its way when everybody stops sending arrives by then. */
@@ -38,7 +40,7 @@ export async function runScript(world: World): Promise<void> {
     const to: SimHost = owner === a ? b : a;
     if (to.isCrashed || owner.isCrashed || world.scheduler.happened > ENOUGH_EVENTS) break;
     const hop: Hop = world.beginHop(owner, to);
-    await hop.run();
+    await runHop(world, hop);
     owner = ownerAfter(world, hop);
     for (const promise of world.promises) promise.afterHop?.(world, hop);
     await letGo(world, hop, owner);
@@ -49,6 +51,15 @@ export async function runScript(world: World): Promise<void> {
   for (const host of world.hosts) if (!host.isCrashed) await unlessCrashed(host, host.close());
   await until(world, () => world.hops.every(({ link }) => link.openEnds === 0), CLOSE_LIMIT_MS);
   for (const promise of world.promises) promise.atEnd?.(world);
+}
+
+/** A migration that waits for somebody who is gone waits in peace: traffic would only make it dear. */
+async function runHop(world: World, hop: Hop): Promise<void> {
+  const { scheduler, traffic } = world;
+  const calm = scheduler.at(CALM_AFTER_MS * 1e6, 'calm', () => traffic.stop());
+  await hop.run();
+  calm();
+  traffic.start();
 }
 
 /** Who runs the guest once both ends have ended; null: nobody, for good. */
