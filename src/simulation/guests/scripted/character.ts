@@ -72,11 +72,14 @@ const USUAL: readonly (readonly [Habit, number])[] = [
 const LEANINGS = [0, 0.2, 1, 1, 1, 3, 10];
 /** Without these nothing would ever arrive. */
 const NEVER_WITHOUT: readonly Habit[] = ['receive', 'refill', 'wait'];
+/** Each packet costs the simulator a hundred steps' time. */
+const SEND_LEANINGS = [0, 0.2, 1, 1, 2];
 
 export function drawCharacter(seed: number): Character {
   const choices = new Choices(seed).fork('scripted guest');
   const habits = USUAL.map(([habit, weight]) => {
-    const leaning = NEVER_WITHOUT.includes(habit) ? choices.pick([0.5, 1, 3]) : choices.pick(LEANINGS);
+    const leanings = habit === 'send' ? SEND_LEANINGS : LEANINGS;
+    const leaning = choices.pick(NEVER_WITHOUT.includes(habit) ? [0.5, 1, 3] : leanings);
     return [habit, weight * leaning] as const;
   });
   const some = <T>(from: readonly T[]): readonly T[] => {

@@ -47,7 +47,7 @@ export class Habits {
     this.#acts = {
       receive: () => this.#anyRx().clean(state.pick(BUDGETS)),
       refill: () => this.#anyRx().refillIfDue(),
-      send: () => this.#anyTx().send(state.between(1, 8)),
+      send: () => this.#anyTx().send(state.between(1, 5)),
       reapTx: () => this.#anyTx().reap(),
       moveRing: () => operations.moveRxRing(this.#anyQueue()),
       toggleQueue: () => operations.toggleRx(this.#anyQueue()),

@@ -47,7 +47,7 @@ const MOST_DESCRIPTORS = 5;
 const HEAD_ENABLE = 1;
 const HEAD_STRIDE = 64;
 const BROADCAST = 0xffff_ffff;
-const MAX_SEGMENT_PAYLOAD = 9000;
+const MAX_SEGMENT_PAYLOAD = 5000;
 
 export interface TxParts {
   readonly state: GuestState;
