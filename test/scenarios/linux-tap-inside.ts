@@ -10,7 +10,7 @@ import { createServer } from 'node:http';
 import { Lab } from '../../src/cli/lab.js';
 import { seededRandom } from '../../src/hardware/clock.js';
 import { openWire } from '../../src/hardware/wire/open.js';
-import { bootLocal } from './linux-guests.js';
+import { bootLocal, type LocalGuest } from './linux-guests.js';
 import { kernelTrouble } from './linux-log.js';
 import { md5Of, sentAndReceivedMbps } from './linux-output.js';
 
@@ -63,11 +63,13 @@ function serveFile(): { readonly close: () => void; readonly sum: string } {
 const lab = Lab.create();
 const socat = spawn('socat', SOCAT, { stdio: 'inherit' });
 let server: ChildProcess | null = null;
+let guest: LocalGuest | null = null;
 try {
   lab.fabric.addPort('tap', openWire('udp:127.0.0.1:9001,local=127.0.0.1:9000'));
-  const guest = await bootLocal(lab.port('guest'), '52:54:00:00:09:02', `ip=${GUEST} serve=iperf3,http`);
+  guest = await bootLocal(lab.port('guest'), '52:54:00:00:09:02', `ip=${GUEST} serve=iperf3,http`);
+  const { shell, vm } = guest;
   const ask = async (command: string): Promise<string> => {
-    const { status, output } = await guest.shell.run(command, PATIENCE_MS);
+    const { status, output } = await shell.run(command, PATIENCE_MS);
     if (status !== 0) throw new Error(`${command} ended with ${status}: ${output}`);
     return output;
   };
@@ -83,13 +85,16 @@ try {
     guestAsClientMbps: sentAndReceivedMbps(await ask(`iperf3 -f m -c ${HOST} -t ${flowS}`)),
     sumSent: file.sum,
     sumReceived: md5Of(await ask(`wget -q -O - http://${HOST}:${HTTP_PORT}/ | md5sum`)),
-    trouble: await kernelTrouble(guest.shell),
-    dmaFaults: guest.vm.info().vfs[0]!.dmaFaults,
+    trouble: await kernelTrouble(shell),
+    dmaFaults: vm.info().vfs[0]!.dmaFaults,
   };
   file.close();
   process.stdout.write(`${JSON.stringify(result)}\n`);
-  await guest.close();
+} catch (error) {
+  const log = await guest?.shell.run('ps; dmesg | tail -n 20');
+  throw new Error(`${(error as Error).message}; in the guest: ${log?.output}`, { cause: error });
 } finally {
+  await guest?.close();
   socat.kill();
   server?.kill();
   await lab.close();
