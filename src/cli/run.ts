@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { type ImageKind, readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
+import { type GuestImage, isLinux } from '../hypervisor/guest-kind.js';
 import { MAX_COMPONENT_RAM_BYTES, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
 import { OptionError, parseKeyValues, parseSize, parseVf, parseWhole } from './options.js';
 import { repeatable } from './output.js';
@@ -69,11 +70,15 @@ export function runCommand(): Command {
             iommuDirtyBits(options.iommu),
           );
           vm.start();
-          return `image ${image.name} runs`;
+          return `image ${image.name} runs${kernelOf(vm.image)}`;
         },
       });
     });
 }
+
+/** What is started of a Linux guest, for comparison with the package: the builder took the hash from there. */
+const kernelOf = (image: GuestImage): string =>
+  isLinux(image) ? `, kernel of ${image.kernelPackage}, sha256 ${image.kernel.sha256}` : '';
 
 /** Without an option lines are printed; --console asks for the terminal, which components do not have. */
 function consoleOf(option: boolean | undefined, hasTerminal: boolean): boolean | 'terminal' {

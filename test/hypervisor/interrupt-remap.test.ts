@@ -33,6 +33,27 @@ describe('interrupt remapping', () => {
     expect([...new Int32Array(words)]).toEqual([0, 1]);
   });
 
+  it('sets an identity of a guest’s interrupt file, and wakes its hart', () => {
+    const memory = new SharedArrayBuffer(2 * CONTROL_BYTES);
+    const file = { kind: 'interrupt-file', memory, controlOffset: 0, pendingOffset: CONTROL_BYTES } as const;
+    const target = { ...file, identities: 255, address: 0x3_0000_0000 };
+    const remap = new InterruptRemap([{ requester: 1, target }]);
+    const pending = new Int32Array(memory, CONTROL_BYTES, 8);
+    remap.deliver(1, 0, 3, 33);
+    remap.deliver(1, 0, 3, 255);
+    expect([...pending]).toEqual([0, 2, 0, 0, 0, 0, 0, 1 << 31]);
+    expect(new Int32Array(memory)[CTRL.irqSequence]).toBe(2);
+    for (const [low, high, data] of [
+      [0, 3, 0],
+      [0, 3, 256],
+      [4, 3, 1],
+      [ADDRESS, 0, 1],
+    ] as const) {
+      remap.deliver(1, low, high, data);
+    }
+    expect(remap.blocked).toBe(4);
+  });
+
   it('blocks and counts what a guest aims elsewhere', () => {
     const { control, target } = vmTarget();
     const remap = new InterruptRemap([{ requester: 1, target }]);
