@@ -87,6 +87,26 @@ describe.each(FORMATS)('arithmetic of format $name', (format) => {
     });
   });
 
+  it('just below the least normal number: tiny is what stays below it after rounding', () => {
+    const width = format.fraction;
+    const power = (exponent: bigint) => (exponent + format.bias) << width;
+    const leastNormal = 1n << width;
+    for (let place = 1n; place <= width; place++) {
+      // (1 + e) * (1 - e), and the least normal number less very little
+      const above = power(-10n) + (1n << (width - place));
+      const below = power(11n - format.bias - 1n) + (1n << width) - (2n << (width - place));
+      for (const mode of MODES) {
+        for (const sign of [0n, 1n << (format.bits - 1n)]) {
+          const wanted = model.multiply(above | sign, below, format, mode);
+          expectSame(typeR(0x53, 7, f7(2), 3, 1, 2), [above | sign, below], wanted, mode);
+          const inputs = [1n | (sign ^ (1n << (format.bits - 1n))), power(-place), leastNormal | sign];
+          const sum = model.multiplyAdd(inputs[0]!, inputs[1]!, inputs[2]!, format, mode);
+          expectSame((typeR(0x43, 7, fmt, 3, 1, 2) | (4 << 27)) >>> 0, inputs, sum, mode);
+        }
+      }
+    }
+  });
+
   it('the static rounding mode counts, not the one in frm', () => {
     const third = model.divide(
       format.bias << format.fraction,
