@@ -87,8 +87,9 @@ export class HostTime implements TimerClock {
     for (const call of this.#crashCalls) call();
   }
 
-  /** Called once, when the host crashes: who is outside of it learns of it in his own way. */
+  /** Called once, when the host crashes, at once if it has: who is outside of it learns of it in his own way. */
   onCrash(call: () => void): void {
-    this.#crashCalls.push(call);
+    if (this.#isCrashed) call();
+    else this.#crashCalls.push(call);
   }
 }

@@ -140,6 +140,16 @@ describe('what main threads wait for', () => {
     expect(scheduler.nowNs()).toBeLessThan(5e6);
   });
 
+  it('tells of a crash, also whoever asks later', () => {
+    const host = schedulerOf(10).host('source');
+    const told: string[] = [];
+    host.onCrash(() => told.push('before'));
+    host.crash();
+    host.crash();
+    host.onCrash(() => told.push('after'));
+    expect(told).toEqual(['before', 'after']);
+  });
+
   it('a clock that goes on while it is read', async () => {
     const scheduler = schedulerOf(8);
     const host = scheduler.host('source');
