@@ -14,6 +14,8 @@ import type { VirtualCore } from '../clockwork/virtual-core.js';
 export interface CardEngine {
   landAll(): void;
   look(): void;
+  /** Whether these words wait for an engine that is in the middle of a step, below us: nothing can come of that. */
+  cannotAnswer(words: Int32Array): boolean;
 }
 
 export class CardWindows {
@@ -59,8 +61,11 @@ export class CardWindows {
   /** How a core of this host blocks. */
   waitOf(core: () => VirtualCore | null): WordWait {
     return (words, index, seen, limitMs) => {
+      const engine = this.#engine();
+      // as after any wait, whoever asked looks again, and finds the engine slow
+      if (engine?.cannotAnswer(words)) return;
       this.#wakeSleepers();
-      this.#engine()?.look();
+      engine?.look();
       this.#scheduler.pumpUntil(core(), () => Atomics.load(words, index) !== seen, limitMs * 1e6);
     };
   }

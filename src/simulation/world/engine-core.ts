@@ -119,6 +119,10 @@ export class EngineCore implements EngineThread {
     if (Atomics.load(this.#shared.words, DOORBELL) !== this.#rung) this.core.wake();
   }
 
+  cannotAnswer(words: Int32Array): boolean {
+    return this.core.isOnStack && words.buffer === this.#shared.words.buffer;
+  }
+
   /** What a register read pushes: everything the card has posted is in memory when it returns. */
   landAll(): void {
     for (const domain of this.#domains.values()) domain.landAll();

@@ -114,6 +114,10 @@ export class Hop {
       this.destinationEnd = { kind: 'failed', error: new Error('the file is not whole: nobody restores it') };
       return;
     }
+    if (destination.isCrashed) {
+      this.destinationEnd = { kind: 'crashed' };
+      return;
+    }
     try {
       const restored = this.#incoming.listen().then(() => this.#incoming.run());
       const result = await unlessCrashed(destination, restored);
