@@ -31,6 +31,7 @@ import {
   rxRegister,
   STRIP_VLAN,
 } from './registers.js';
+import { auditHead, auditOrder } from './rx-audit.js';
 import type { GuestState, QueueField } from './state.js';
 
 export const DONE = 1;
@@ -341,44 +342,17 @@ export class RxQueue {
 
   // --- looking for what must not be -----------------------------------------------------------------------------------
 
-  /** After repeatTail(), and nothing taken since: whatever the head has passed is written back. */
+  /** After repeatTail(), and nothing taken since. */
   audit(): void {
-    const { state } = this.#p;
-    const head = this.#p.mmio.read(rxRegister(this.#queue, 'RDH'));
-    if (!this.running) return;
-    const slots = this.#get('slots');
-    const toClean = this.#get('toClean');
-    const toUse = this.#get('toUse');
-    const passed = (head - toClean + slots) % slots;
-    const posted = (toUse - toClean + slots) % slots;
-    if (head >= slots || passed > posted) {
-      complain(state, 'head-outside', this.#queue, head, toClean, toUse);
-      return;
-    }
-    for (let i = 0; i < passed; i++) {
-      const slot = (toClean + i) % slots;
-      if (this.isDone(slot)) continue;
-      complain(state, 'head-without-write-back', this.#queue, slot, head);
-      return;
-    }
+    const { state, mmio } = this.#p;
+    const head = mmio.read(rxRegister(this.#queue, 'RDH'));
+    if (this.running) auditHead(state, this.#queue, head, (slot) => this.isDone(slot));
   }
 
-  /** Completions come in order, and only where something is posted. */
   auditOrder(): void {
-    const { state } = this.#p;
+    // where a length says it, a slot that was taken still says that it is done
     if (!this.running || this.#get('byLength') !== 0) return;
-    const slots = this.#get('slots');
-    const toClean = this.#get('toClean');
-    const toUse = this.#get('toUse');
-    const next = (toClean + 1) % slots;
-    if (toClean !== toUse && next !== toUse && this.isDone(next) && !this.isDone(toClean)) {
-      complain(state, 'out-of-order', this.#queue, toClean);
-    }
-    for (let i = 0, slot = toUse; i < this.empties; i++, slot = (slot + 1) % slots) {
-      if (!this.isDone(slot)) continue;
-      complain(state, 'completed-unposted', this.#queue, slot, state.ram.load(this.#descriptor(slot) + 8));
-      return;
-    }
+    auditOrder(this.#p.state, this.#queue, (slot) => this.isDone(slot));
   }
 
   /** Rewrites the word beside some posted buffer, while the device may be writing into that page. */
