@@ -213,6 +213,20 @@ describe('code that changes', () => {
     expect(hart.core.x(6)).toBe(4n);
   });
 
+  it('any one of instructions that run as a sequence', () => {
+    const at = 0x6000;
+    for (let place = 0; place < 4; place++) {
+      const sequence = [I.addi(6, 6, 1), I.addi(6, 6, 1), I.addi(6, 6, 1), I.addi(6, 6, 1), I.jalr(0, 1, 0)];
+      hart.put(sequence, at);
+      hart.core.setX(5, BASE + BigInt(at));
+      hart.core.setX(6, 0n);
+      hart.core.setX(7, word(I.addi(6, 6, 100)));
+      const program = [I.jalr(1, 5, 0), I.sw(7, 4 * place, 5), I.fencei(), I.jalr(1, 5, 0)];
+      expect(hart.trapOf(program)).toBeNull();
+      expect(hart.core.x(6)).toBe(107n);
+    }
+  });
+
   it('what a device wrote counts after fence.i', () => {
     hart.put([I.addi(6, 0, 1), I.jalr(0, 1, 0)], 0x6000);
     hart.core.setX(5, BASE + 0x6000n);
