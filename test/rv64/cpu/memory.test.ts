@@ -152,7 +152,9 @@ describe('atomics', () => {
     hart.core.setX(5, ADDRESS);
     hart.core.setX(8, ADDRESS + 64n);
     hart.core.setX(7, 99n);
-    hart.view.setInt32(DATA, -5, true);
+    hart.view.setBigUint64(DATA, 0xffff_fffbn, true);
+    // the same value at another address is no reservation
+    hart.view.setBigUint64(DATA + 64, 99n, true);
     hart.execute([
       I.lrw(6, 5),
       I.scw(10, 7, 5),
