@@ -15,8 +15,8 @@ import {
   type TrackerContext,
   vf82599,
 } from 'srvm/plugin';
-import { ShadowRelay } from './shadow-relay.js';
-import { FROZEN, rememberedContexts, SHARED_WORDS } from './shared-words.js';
+import { RX_PAGE, ShadowRelay } from './shadow-relay.js';
+import { FROZEN, rememberedContexts, SHARED_WORDS, TRACKING, TRACKING_WORD } from './shared-words.js';
 
 class SrvmTracker implements Tracker {
   readonly core: CoreRequest;
@@ -52,8 +52,23 @@ class SrvmTracker implements Tracker {
   /** The core gives the page back when it ends; one that died could not. */
   giveBackPage(): void {
     const shared = this.#shared;
-    if (shared === null) return;
+    if (shared === null) {
+      this.#giveBackUnseen();
+      return;
+    }
     ShadowRelay.releaseFor({ ...this.#context, shared }, Atomics.load(shared, FROZEN) !== 0);
+  }
+
+  /** A core that died before it was handed over may have taken the page: its mapping is all that is known of it. */
+  #giveBackUnseen(): void {
+    const { pages } = this.#context;
+    if (pages.mappingOf(RX_PAGE) !== 'shadow') {
+      pages.map(RX_PAGE, 'direct');
+      return;
+    }
+    const shared = new Int32Array(SHARED_WORDS);
+    shared[TRACKING_WORD] = TRACKING.shadow;
+    ShadowRelay.releaseFor({ ...this.#context, shared }, false);
   }
 
   stop(): void {

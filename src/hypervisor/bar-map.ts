@@ -80,9 +80,11 @@ export class BarMap {
 
   mappingOf(page: number): PageMapping {
     checkPage(page);
-    for (;;) {
+    for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
       const mode = Atomics.load(this.words, BAR_WORD.modes + page);
       if (mode !== MODE.held) return MAPPINGS[mode]!;
+      // a dead holder's page: whoever maps it next gets it
+      if (waitedMs >= HOLD_LIMIT_MS) return 'direct';
       this.#wait(this.words, BAR_WORD.modes + page, MODE.held, LOOK_AGAIN_MS);
     }
   }
