@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
-import { Lab } from '../../src/cli/lab.js';
+import { Lab, sleep } from '../../src/cli/lab.js';
 import { seededRandom } from '../../src/hardware/clock.js';
 import { openWire } from '../../src/hardware/wire/open.js';
 import { bootLocal, type LocalGuest } from './linux-guests.js';
@@ -27,9 +27,11 @@ const SOCAT = [
 
 /** A program of the host's; not waited for synchronously, as the switch that carries its packets runs in this thread. */
 function host(program: string, args: readonly string[]): Promise<string> {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  }
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) =>
@@ -76,7 +78,17 @@ try {
   await ask(`for i in $(seq 100); do ping -c 1 -W 1 ${HOST} && break; done`);
   // not before: socat gives the TAP its address
   server = spawn('iperf3', ['-s', '-B', HOST], { stdio: 'ignore' });
-  const flow = (...more: string[]) => host('iperf3', ['-f', 'm', '-c', GUEST, '-t', String(flowS), ...more]);
+  const flow = async (...more: string[]): Promise<string> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await host('iperf3', ['-f', 'm', '-c', GUEST, '-t', String(flowS), ...more]);
+      } catch (error) {
+        // its server is away for a moment between two clients
+        if (tries === 10 || !/busy|refused|reset by peer/.test((error as Error).message)) throw error;
+        await sleep(500);
+      }
+    }
+  };
   const file = serveFile();
   const result = {
     pinged: (await host('ping', ['-c', '20', '-i', '0.05', '-W', '2', GUEST])).includes(' 20 received'),
