@@ -98,7 +98,8 @@ export class ScannedQueue {
   }
 
   lapped(most: number, least: number, othersPassed: number): boolean {
-    if (this.table.slots === 0) return false;
+    // no ring, then and now: packets that no other ring took went to one that came and was gone between two looks
+    if (this.table.slots === 0) return least > othersPassed;
     return mayHaveLapped(most, least, this.passed, othersPassed, this.table.slots);
   }
 
