@@ -163,6 +163,25 @@ describe('scan', () => {
     await rig.round();
     expect([...rig.missed]).toEqual([]);
   });
+
+  it('notices a ring that came and was gone between two looks', async () => {
+    const rig = new MigrationRig(srvm, {
+      options: { mode: 'scan' },
+      habits: { freshBuffers: true, rxSlots: 64 },
+    });
+    rigs.push(rig);
+    rig.driver.up();
+    rig.host.guestReset();
+    await rig.start();
+    // the second reset leaves the registers as the first one did
+    rig.driver.up();
+    consume(rig, 20);
+    rig.host.guestReset();
+    rig.step();
+    await rig.round();
+    expect([...rig.missed]).toEqual([]);
+    expect(rig.notes).toEqual([LAPPED]);
+  });
 });
 
 describe('mayHaveLapped', () => {
