@@ -2,6 +2,7 @@
  * What a seed means: who runs, how fast, under what traffic, over what link, with which parameters, and what goes wrong.
  * All of it is drawn before the run begins; each part from a stream of its own, so that one does not move the others.
  */
+import { PAGE_BYTES } from '../../hardware/units.js';
 import { DEFAULT_PARAMETERS, type MigrationParameters } from '../../migration/parameters.js';
 import type { Choices } from '../clockwork/choices.js';
 import { drawDiskFault, drawFaultPlan, type FaultKinds, type PlannedFault } from './fault-plan.js';
@@ -106,7 +107,7 @@ export function drawPlan(seed: number, choices: Choices, wishes: PlanWishes): Ru
       [1_000, 1],
       [0, 1],
     ]),
-    parameters: drawParameters(choices.fork('parameters'), ramBytes),
+    parameters: drawParameters(choices.fork('parameters'), ramBytes, diskHop >= 0),
     batchPages: shape.pick([1, 4, 16, 64]),
     faults: wishes.faultPlan ?? drawFaults(choices.fork('faults'), wishes.faults, hops, diskHop),
   };
@@ -168,7 +169,9 @@ function drawTraffic(choices: Choices): TrafficPlan {
  * Patience is short in a simulation: a link that hangs costs events while it is waited for. So does a slow one: all of RAM
  * goes over it in 10 ms at most.
  */
-function drawParameters(choices: Choices, ramBytes: number): MigrationParameters {
+function drawParameters(choices: Choices, ramBytes: number, hasDisk: boolean): MigrationParameters {
+  // after a lap all of RAM is due once more when the guest is stopped, and a disk may take it page by page
+  const diskMs = hasDisk ? Math.ceil((ramBytes / PAGE_BYTES) * DISK_PAGE_MS) : 0;
   return {
     ...DEFAULT_PARAMETERS,
     'max-bandwidth': choices.weighted([
@@ -181,10 +184,12 @@ function drawParameters(choices: Choices, ramBytes: number): MigrationParameters
     'x-srvm-polish-rounds': choices.pick([0, 1, 4]),
     'x-srvm-auto-converge': choices.chance(0.2),
     'x-srvm-verify': choices.chance(0.5),
-    'x-srvm-step-timeout': STEP_LIMIT_MS,
+    'x-srvm-step-timeout': STEP_LIMIT_MS + diskMs,
   };
 }
 
+/** More than the slowest disk takes for a page by itself. */
+const DISK_PAGE_MS = 0.3;
 /** Of each step of the protocol, on both sides. */
 export const STEP_LIMIT_MS = 50;
 /** The longest silence of a source that owes something, and of a destination that takes nothing. */
