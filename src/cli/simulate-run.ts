@@ -14,7 +14,7 @@ import {
 } from '../simulation/campaign/replay.js';
 import { SeedWorker } from '../simulation/campaign/seed-worker.js';
 import { shrink } from '../simulation/campaign/shrink.js';
-import type { SeedlessOptions, SeedReport } from '../simulation/campaign/simulator.js';
+import type { SeedlessOptions } from '../simulation/campaign/simulator.js';
 import { isSimulatedImage, loadSimulatedImage } from '../simulation/guests/simulated-images.js';
 import { writeTrace } from '../simulation/trace/trace.js';
 import { requireImage } from '../simulation/world/cast.js';
@@ -25,11 +25,16 @@ import { printJson, printTable } from './output.js';
 import { SeedBar } from './seed-bar.js';
 import { runFigures } from './simulate-figures.js';
 import { parseFaults, type SimulateOptions, type SimulateOrder, seedsFrom } from './simulate-options.js';
-import { campaignRows, coverageRows, faultText, problemText, seedRows } from './simulate-text.js';
+import {
+  campaignRows,
+  coverageRows,
+  failuresText,
+  faultText,
+  problemText,
+  seedRows,
+} from './simulate-text.js';
 
 const SHRINK_RUNS = 400;
-/** Failing seeds that are printed one by one. */
-const PRINTED_FAILURES = 8;
 
 /** @returns whether every promise was kept. */
 export async function carryOut(order: SimulateOrder, options: SimulateOptions): Promise<boolean> {
@@ -138,7 +143,7 @@ async function runMany(order: SimulateOrder & { kind: 'many' }, options: Simulat
       printTable(['coverage', 'reached (in so many seeds)', 'NEVER reached'], coverageRows(report.coverage));
       const { undeclared } = report.coverage;
       if (undeclared.length > 0) process.stdout.write(`counted, not declared: ${undeclared.join(', ')}\n`);
-      printFailures(failures, report.seeds - report.passed);
+      process.stdout.write(failuresText(failures, report.notPassed));
     }
     return report.passed === report.seeds;
   } finally {
@@ -156,17 +161,6 @@ function campaignHead(
   const limit = timeLimitMs === null ? '' : `, for ${timeLimitMs / 60_000} min`;
   const asked = last === null && options.minutes === undefined ? ' (--seeds or --minutes to choose)' : '';
   return `${options.plugin}, faults ${options.faults}: ${seeds}${limit}${asked}, ${workers} at a time`;
-}
-
-function printFailures(failures: readonly (SeedReport & { replay: string })[], count: number): void {
-  for (const { seed, outcome, problems, replay } of failures.slice(0, PRINTED_FAILURES)) {
-    process.stdout.write(`\nseed ${seed} ${outcome}\n`);
-    for (const problem of problems.slice(0, 3)) process.stdout.write(`  ${problemText(problem)}\n`);
-    if (problems.length > 3) process.stdout.write(`  and ${problems.length - 3} more\n`);
-    process.stdout.write(`  ${replay}\n`);
-  }
-  const hidden = count - Math.min(failures.length, PRINTED_FAILURES);
-  if (hidden > 0) process.stdout.write(`\nand ${hidden} more seeds that did not pass\n`);
 }
 
 async function runShrink(seed: number, options: SimulateOptions): Promise<boolean> {

@@ -5,6 +5,9 @@ import type { SeedReport } from '../simulation/campaign/simulator.js';
 import type { PlannedFault } from '../simulation/world/fault-plan.js';
 import { formatMs } from './output.js';
 
+/** Failing seeds that are told of one by one. */
+const TOLD_FAILURES = 8;
+
 /** `link-stall for 3.20 ms (2.00 ms after pre-copy, round 2)` */
 export function faultText(fault: PlannedFault): string {
   return `${actionText(fault)} (${momentText(fault)})`;
@@ -63,6 +66,25 @@ export function campaignRows(report: CampaignReport): [string, string][] {
     ['virtual time', `${(virtualMs / 1e3).toFixed(1)} s in ${events} events`],
     ['real time', `${seconds.toFixed(1)} s (${(seeds / seconds).toFixed(1)} seeds/s)`],
   ];
+}
+
+/** The first failures with what was broken and how to replay them; of the others the seeds, all of them. */
+export function failuresText(
+  failures: readonly (Pick<SeedReport, 'seed' | 'outcome' | 'problems'> & { readonly replay: string })[],
+  notPassed: readonly number[],
+): string {
+  const told = failures.slice(0, TOLD_FAILURES);
+  let text = '';
+  for (const { seed, outcome, problems, replay } of told) {
+    text += `\nseed ${seed} ${outcome}\n`;
+    for (const problem of problems.slice(0, 3)) text += `  ${problemText(problem)}\n`;
+    if (problems.length > 3) text += `  and ${problems.length - 3} more\n`;
+    text += `  ${replay}\n`;
+  }
+  const toldSeeds = new Set(told.map(({ seed }) => seed));
+  const others = notPassed.filter((seed) => !toldSeeds.has(seed));
+  if (others.length > 0) text += `\nand ${others.length} more: ${others.join(', ')}\n`;
+  return text;
 }
 
 /** Rows of [group, reached, never reached]. */

@@ -32,8 +32,10 @@ export interface CampaignReport {
   readonly failed: number;
   readonly stuck: number;
   readonly lost: number;
-  /** The first of those that did not pass, by seed. */
+  /** Some of those that did not pass, whole, by seed. */
   readonly failures: readonly SeedReport[];
+  /** All that did not pass, in order. */
+  readonly notPassed: readonly number[];
   readonly coverage: Coverage;
   readonly events: number;
   readonly virtualMs: number;
@@ -41,7 +43,7 @@ export interface CampaignReport {
   readonly endedBy: 'seeds' | 'time' | 'signal';
 }
 
-/** Failures that are kept whole; the others are only counted. */
+/** Failures that are kept whole; of the others, the seed. */
 const MAX_FAILURES = 100;
 /** A worker is replaced after so many seeds: what a run leaves to the garbage collector cannot pile up. */
 const SEEDS_PER_WORKER = 250;
@@ -56,6 +58,7 @@ class Campaign {
   readonly #coverage = new Coverage();
   readonly #count = { passed: 0, failed: 0, stuck: 0, lost: 0 };
   readonly #failures: SeedReport[] = [];
+  readonly #notPassed: number[] = [];
   readonly #startMs = performance.now();
   #events = 0;
   #virtualMs = 0;
@@ -73,6 +76,7 @@ class Campaign {
       seeds: passed + failed + stuck + lost,
       ...this.#count,
       failures: this.#failures.sort((a, b) => a.seed - b.seed),
+      notPassed: this.#notPassed.sort((a, b) => a - b),
       coverage: this.#coverage,
       events: this.#events,
       virtualMs: this.#virtualMs,
@@ -121,7 +125,10 @@ class Campaign {
     this.#coverage.add(report);
     this.#events += report.events;
     this.#virtualMs += report.virtualMs;
-    if (report.outcome !== 'passed' && this.#failures.length < MAX_FAILURES) this.#failures.push(report);
+    if (report.outcome !== 'passed') {
+      this.#notPassed.push(report.seed);
+      if (this.#failures.length < MAX_FAILURES) this.#failures.push(report);
+    }
     this.#options.onSeed?.(report);
   }
 }

@@ -19,6 +19,7 @@ describe('a campaign', () => {
     });
     expect(report).toMatchObject({ seeds: 7, passed: 5, failed: 1, stuck: 1, lost: 0, endedBy: 'seeds' });
     expect(report).toMatchObject({ events: 70, virtualMs: 14 });
+    expect(report.notPassed).toEqual([3, 4]);
     expect(report.failures.map(({ seed, outcome }) => [seed, outcome])).toEqual([
       [3, 'failed'],
       [4, 'stuck'],
