@@ -276,7 +276,8 @@ export class LocalSourceStream implements SourceStream {
   }
 
   #send(frame: Buffer): Promise<void> {
-    return this.#need(this.#channel).send(frame);
+    // rejected, never thrown: who gives up before the link was there must still come to close()
+    return this.#channel?.send(frame) ?? Promise.reject(notConnected());
   }
 
   /** Until a buffer comes back or the bandwidth cap lets the next batch go. */
@@ -299,7 +300,9 @@ export class LocalSourceStream implements SourceStream {
   }
 
   #need<T>(value: T | null): T {
-    if (value === null) throw new ChannelError('the migration stream is not connected');
+    if (value === null) throw notConnected();
     return value;
   }
 }
+
+const notConnected = (): ChannelError => new ChannelError('the migration stream is not connected');
