@@ -150,6 +150,33 @@ describe('shadow-doorbell under reprogramming', () => {
     }
   });
 
+  it('a driver that writes and reads before the first turn waits for it', async () => {
+    const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
+    const { host, driver } = rig;
+    driver.up();
+    const tail = host.guestRead(rxRegister(0, RX.RDT));
+    rig.offer(10, 200);
+    const pump = host.onGuestWaits;
+    let waits = 0;
+    host.beforeRead = () => {
+      if (host.guestIsHeld || host.mapping !== 'shadow') return;
+      // the page has just been taken over: frames arrive, and the driver asks how far the device is
+      host.beforeRead = null;
+      rig.engine();
+      host.guestWrite(rxRegister(0, RX.RDT), tail);
+      host.onGuestWaits = () => {
+        waits++;
+        throw new Error('the guest waits');
+      };
+      expect(() => host.guestRead(rxRegister(0, RX.RDH))).toThrow('the guest waits');
+      host.onGuestWaits = pump;
+    };
+    await rig.start();
+    expect(waits).toBe(1);
+    expect(host.guestRead(rxRegister(0, RX.RDH))).toBe(10);
+    rig.close();
+  });
+
   it('a head of 0 that the driver writes is not taken for the one that the core left there', async () => {
     const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
     const { host, driver } = rig;
