@@ -74,7 +74,7 @@ export class ScannedQueue {
     const table = this.table;
     this.passed = table.distance(this.#head, head);
     table.passed(this.#head, head);
-    if (this.passed > this.known || !this.#probesHold(head)) return false;
+    if (!this.#isTheKnownRing(head)) return false;
     const fresh = table.distance(this.#tail, tail);
     // a tail that was moved back, or past the head, is no posting a driver makes
     if (this.known - this.passed + fresh >= table.slots) return false;
@@ -146,7 +146,7 @@ export class ScannedQueue {
       this.#readControl();
       if (head < slotsBefore && headBefore < slotsBefore) {
         this.passed = this.table.distance(headBefore, head);
-        if (this.passed > this.known) return false;
+        if (this.passed > 0 && !this.#isTheKnownRing(head)) return false;
         this.table.passed(headBefore, head);
       }
       this.attach();
@@ -165,6 +165,14 @@ export class ScannedQueue {
       this.#bar0.read32(this.#at(RX.RDBAL)) === this.#baseLow &&
       this.#bar0.read32(this.#at(RX.RDLEN)) === this.#ringBytes
     );
+  }
+
+  /**
+   * A ring may be started over with other buffers and leave every register and counter as they would be anyway. What is
+   * still posted tells; with nothing of it left, nothing tells whose addresses the consumed slots had.
+   */
+  #isTheKnownRing(head: number): boolean {
+    return (this.passed === 0 || this.passed < this.known) && this.#probesHold(head);
   }
 
   /** A few posted slots, other ones each look, still hold what was remembered of them. */

@@ -95,6 +95,29 @@ describe('scan', () => {
     expect(rig.notes).toEqual([LAPPED]);
   });
 
+  it('notices a ring that was started over with other buffers before anything came, and then ran dry', async () => {
+    const rig = await scanning();
+    rig.driver.startRx(0);
+    rig.offer(63, 300);
+    rig.engine();
+    rig.step();
+    await rig.round();
+    expect([...rig.missed]).toEqual([]);
+    expect(rig.notes).toEqual([LAPPED]);
+  });
+
+  it('notices one that was stopped again after it had taken some frames', async () => {
+    const rig = await scanning();
+    rig.driver.startRx(0);
+    rig.offer(20, 300);
+    rig.engine();
+    rig.driver.stopRx(0);
+    rig.step();
+    await rig.round();
+    expect([...rig.missed]).toEqual([]);
+    expect(rig.notes).toEqual([LAPPED]);
+  });
+
   it('notices another ring', async () => {
     const rig = await scanning();
     consume(rig, 10);
