@@ -9,6 +9,7 @@ import { BAR_WORD, MODE } from '../../hypervisor/bar-map.js';
 import { GuestBusView, type SlotHandle } from '../../hypervisor/guest-bus-view.js';
 import type { GuestBus } from '../../machine/guest-bus.js';
 import type { VirtualCore } from '../clockwork/virtual-core.js';
+import { behindPostedWrites } from './message-order.js';
 import type { SimulatedVcpuOptions } from './vcpu-options.js';
 
 export const READ_NS = 400;
@@ -37,16 +38,17 @@ export interface SimulatedBusParts {
 
 export class SimulatedBus implements GuestBus {
   readonly #p: SimulatedBusParts;
-  readonly #bus: GuestBusView;
+  readonly #bus: GuestBus;
   readonly #barWords: (Int32Array | undefined)[] = [];
   #accessBeganNs = 0;
 
   constructor(parts: SimulatedBusParts) {
     this.#p = parts;
     for (const { slot, barMap } of parts.slots) this.#barWords[slot] = new Int32Array(barMap);
-    this.#bus = new GuestBusView(parts.slots, parts.control, parts.clock, (words, index, seen, limitMs) =>
+    const view = new GuestBusView(parts.slots, parts.control, parts.clock, (words, index, seen, limitMs) =>
       this.#wait(words, index, seen, limitMs),
     );
+    this.#bus = behindPostedWrites(view, parts.control, () => parts.options.beforeRead?.());
   }
 
   pciRead(slot: number, offset: number): number {

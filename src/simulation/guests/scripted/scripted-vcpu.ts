@@ -13,6 +13,7 @@ import { controlWords, readCommandLine } from '../../../machine/memory.js';
 import { throttledSleepMs } from '../../../machine/vcpu.js';
 import { standingOrder, VcpuReporter } from '../../../machine/vcpu-reporter.js';
 import { type StepEnd, stepEnd, type VirtualCore } from '../../clockwork/virtual-core.js';
+import { behindPostedWrites } from '../message-order.js';
 import { WouldWait } from '../simulated-bus.js';
 import type { SimulatedVcpu, SimulatedVcpuOptions } from '../vcpu-options.js';
 import { WordWatch } from '../word-watch.js';
@@ -102,7 +103,8 @@ class ScriptedVcpu implements SimulatedVcpu {
     const wait = (words: Int32Array): void => {
       if (words.buffer === slot.barMap) throw WOULD_WAIT;
     };
-    const bus = new GuestBusView(slots, this.#control, this.#clock, wait);
+    const view = new GuestBusView(slots, this.#control, this.#clock, wait);
+    const bus = behindPostedWrites(view, this.#control, () => beforeRead?.());
     return new Mmio(this.#state, bus, slot, {
       point: () => scheduler.point(this.core),
       beforeRead: () => beforeRead?.(),
