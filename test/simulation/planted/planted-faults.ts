@@ -87,8 +87,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
       {
         file: 'plugins/srvm/scanned-queue.js',
-        find: 'if (this.passed > this.known || !this.#probesHold(head))',
-        replace: 'if (this.passed < 0 && !this.#probesHold(head))',
+        find: 'return (this.passed === 0 || this.passed < this.known) && this.#probesHold(head);',
+        replace: 'return this.passed >= 0 || this.#probesHold(head);',
       },
       {
         file: 'plugins/srvm/scanned-queue.js',
