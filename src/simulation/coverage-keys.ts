@@ -5,6 +5,8 @@
  *   world, guests, network --reach(key)--> SimulationResult.reached --sum over seeds--> the table of campaign/coverage.ts
  */
 
+import { GUEST_COVERAGE } from './guests/scripted/counters.js';
+
 /** One group of keys; a key's full name is `group:key`. */
 export interface CoverageGroup {
   readonly group: string;
@@ -86,23 +88,7 @@ export const COVERAGE: readonly CoverageGroup[] = [
   {
     group: 'guest',
     what: 'what the guest did while it was tracked',
-    keys: [
-      'ring-moved',
-      'ring-resized',
-      'queue-toggled',
-      'vf-reset',
-      'buffers-moved',
-      'page-shared',
-      'tail-burst',
-      'ring-wrapped',
-      'header-split',
-      'buffer-straddles',
-      'tx-context',
-      'tx-segmentation',
-      'tx-head-write-back',
-      'interrupt-masked',
-      'statistics-read',
-    ],
+    keys: GUEST_COVERAGE,
   },
   {
     group: 'interleaving',

@@ -1,14 +1,11 @@
 /** The mean guest of ../guests/scripted, as the world casts it. */
 
-import { COVERAGE } from '../coverage-keys.js';
 import { readComplaints } from '../guests/scripted/complaints.js';
-import { COUNTERS, readGuestCounters } from '../guests/scripted/counters.js';
+import { GUEST_COVERAGE, readGuestCounters } from '../guests/scripted/counters.js';
 import { scriptedImage } from '../guests/scripted/image.js';
 import { createScriptedVcpu } from '../guests/scripted/scripted-vcpu.js';
 import type { GuestKind } from './guest-kind.js';
 import type { RunPlan } from './plan.js';
-
-const DEEDS = new Set(COVERAGE.find(({ group }) => group === 'guest')!.keys);
 
 export function castScriptedGuest(plan: RunPlan): GuestKind {
   const { ramBytes } = plan;
@@ -34,9 +31,7 @@ export function castScriptedGuest(plan: RunPlan): GuestKind {
     progress: (memory) => readGuestCounters(ramOf(memory)).framesTaken,
     deeds: (memory) => {
       const counters = readGuestCounters(ramOf(memory));
-      return Object.fromEntries(
-        COUNTERS.filter((name) => DEEDS.has(name)).map((name) => [name, counters[name]]),
-      );
+      return Object.fromEntries(GUEST_COVERAGE.map((name) => [name, counters[name]]));
     },
   };
 }

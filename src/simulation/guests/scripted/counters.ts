@@ -2,8 +2,8 @@
 import { STATE, stateAddress } from './places.js';
 import type { GuestState } from './state.js';
 
-/** The first ones are what a simulation's coverage calls them. */
-export const COUNTERS = [
+/** What the guest did to its VF: coverage keys of a simulation. */
+export const GUEST_COVERAGE = [
   'ring-moved',
   'ring-resized',
   'queue-toggled',
@@ -19,6 +19,10 @@ export const COUNTERS = [
   'tx-head-write-back',
   'interrupt-masked',
   'statistics-read',
+] as const;
+
+export const COUNTERS = [
+  ...GUEST_COVERAGE,
   'framesTaken',
   'framesForeign',
   'framesTwice',
