@@ -3,6 +3,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { claimsOf, type FullClaims } from '../plugin/definition.js';
 import { type LoadedPlugin, loadPlugin } from '../plugin/loader.js';
 import { PACKAGE_ROOT, resolveShipped } from './package-root.js';
 
@@ -11,6 +12,7 @@ export interface PluginEntry {
   readonly version: string;
   readonly description: string;
   readonly source: string;
+  readonly claims: FullClaims;
   readonly options: Readonly<
     Record<string, { readonly default: string; readonly values?: readonly string[] }>
   >;
@@ -53,7 +55,7 @@ export class PluginCatalog {
         try {
           const { definition } = await PluginCatalog.load(source);
           const { name, version, description = '', options = {} } = definition;
-          return { name, version, description, source, options };
+          return { name, version, description, source, claims: claimsOf(definition), options };
         } catch (error) {
           return { source, error: (error as Error).message };
         }

@@ -23,8 +23,10 @@
 
 export type { Core, CoreHandle, CoreModule, CoreRequest, CoreView, CreateCore } from './core-api.js';
 export {
+  claimsOf,
   type DeviceContext,
   definePlugin,
+  type FullClaims,
   type IommuDirtyBits,
   type OptionSpec,
   PLUGIN_API_VERSION,

@@ -104,10 +104,37 @@ export interface PluginDefinition<T extends Tracker = Tracker> {
 export interface PluginClaims {
   /** false: pages written by DMA may be missed (a negative control, or a guest that must help). Default true. */
   readonly tracksEveryPage?: boolean;
-  /** Packets may be lost or duplicated around the switch. Default false. */
+  /** Packets may be lost around the switch, and where a migration was called off. Default false. */
   readonly mayLosePackets?: boolean;
+  /** Packets may reach the guest twice there. Default false. */
+  readonly mayDuplicatePackets?: boolean;
   /** The guest image must carry a driver that cooperates. Default false. */
   readonly needsGuestHelp?: boolean;
+  /**
+   * Which driver that is: the image `<image>-<variant>` is `<image>` with it, the application unchanged. Lower-case letters,
+   * digits and `-`. It says `needsGuestHelp` by itself.
+   */
+  readonly guestVariant?: string;
+}
+
+/** A plugin's claims with the defaults filled in. */
+export interface FullClaims {
+  readonly tracksEveryPage: boolean;
+  readonly mayLosePackets: boolean;
+  readonly mayDuplicatePackets: boolean;
+  readonly needsGuestHelp: boolean;
+  readonly guestVariant: string | null;
+}
+
+export function claimsOf({ claims = {} }: Pick<PluginDefinition, 'claims'>): FullClaims {
+  const guestVariant = claims.guestVariant ?? null;
+  return {
+    tracksEveryPage: claims.tracksEveryPage ?? true,
+    mayLosePackets: claims.mayLosePackets ?? false,
+    mayDuplicatePackets: claims.mayDuplicatePackets ?? false,
+    needsGuestHelp: claims.needsGuestHelp ?? guestVariant !== null,
+    guestVariant,
+  };
 }
 
 /** Checks nothing at run time (the loader does): it is there for the types. */

@@ -10,7 +10,12 @@ import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type OptionSpec, PLUGIN_API_VERSION, type PluginDefinition } from './definition.js';
+import {
+  type OptionSpec,
+  PLUGIN_API_VERSION,
+  type PluginClaims,
+  type PluginDefinition,
+} from './definition.js';
 import { PluginLoadError, PluginOptionError } from './errors.js';
 
 export interface LoadedPlugin {
@@ -23,6 +28,14 @@ export interface LoadedPlugin {
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const VERSION = /^\d+\.\d+\.\d+$/;
+const VARIANT = /^[a-z0-9][a-z0-9-]{0,31}$/;
+const CLAIMS: Readonly<Record<keyof PluginClaims, 'boolean' | 'string'>> = {
+  tracksEveryPage: 'boolean',
+  mayLosePackets: 'boolean',
+  mayDuplicatePackets: 'boolean',
+  needsGuestHelp: 'boolean',
+  guestVariant: 'string',
+};
 const METHODS = ['createTracker', 'saveDevice', 'restoreDevice', 'rollbackDevice'] as const;
 const MAX_OPTION_CHARS = 256;
 
@@ -101,7 +114,32 @@ export function checkDefinition(source: string, value: unknown): PluginDefinitio
     if (typeof definition[method] !== 'function') refuse(`it has no method ${method}`);
   }
   for (const [name, spec] of Object.entries(definition.options ?? {})) checkOption(source, name, spec);
+  checkClaims(source, definition.claims ?? {});
   return definition;
+}
+
+/** A misspelt claim would be one that is not made, and nobody would notice. */
+function checkClaims(source: string, claims: PluginClaims): void {
+  for (const [name, value] of Object.entries(claims)) {
+    const type = CLAIMS[name as keyof PluginClaims];
+    if (typeof value === type) continue;
+    const known = Object.keys(CLAIMS).join(', ');
+    throw new PluginLoadError(
+      type === undefined
+        ? `plugin ${source}: there is no claim ${name} (there are: ${known})`
+        : `plugin ${source}: its claim ${name} is no ${type}`,
+    );
+  }
+  const { guestVariant } = claims;
+  if (guestVariant === undefined) return;
+  if (!VARIANT.test(guestVariant))
+    throw new PluginLoadError(
+      `plugin ${source}: its guestVariant ${JSON.stringify(guestVariant)} is not ${VARIANT.source}`,
+    );
+  if (claims.needsGuestHelp === false)
+    throw new PluginLoadError(
+      `plugin ${source}: it names a guestVariant and claims to need no help of the guest`,
+    );
 }
 
 function checkOption(source: string, name: string, spec: OptionSpec): void {

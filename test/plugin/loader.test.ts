@@ -81,6 +81,18 @@ describe('loadPlugin', () => {
       definition(`name: 'a', version: '1.0.0', apiVersion: 1, createTracker() {}`),
       /no method saveDevice/,
     ],
+    [
+      'a claim that there is not',
+      { main: './entry.mjs' },
+      definition(`name: 'a', version: '1.0.0', apiVersion: 1, claims: { mayLoosePackets: true }, ${METHODS}`),
+      /no claim mayLoosePackets \(there are: tracksEveryPage/,
+    ],
+    [
+      'a variant that no image can be named after',
+      { main: './entry.mjs' },
+      definition(`name: 'a', version: '1.0.0', apiVersion: 1, claims: { guestVariant: '../x' }, ${METHODS}`),
+      /its guestVariant "..\/x" is not/,
+    ],
   ])('refuses %s', async (title, manifest, module, message) => {
     const path = write(`bad ${title}`, manifest, module);
     await expect(loadPlugin(path)).rejects.toThrow(PluginLoadError);

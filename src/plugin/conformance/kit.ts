@@ -8,7 +8,7 @@
  * for (const { scenario, problems } of results) console.log(scenario, problems.length === 0 ? 'ok' : problems.join('; '));
  * ```
  */
-import type { PluginDefinition } from '../definition.js';
+import { claimsOf, type FullClaims, type PluginDefinition } from '../definition.js';
 import { Arrival } from './arrival.js';
 import { MigrationRig, type RigOptions } from './rig.js';
 import { SCENARIOS } from './scenarios.js';
@@ -25,7 +25,8 @@ export interface ScenarioResult {
 export interface ScenarioKit {
   rig(options?: Omit<RigOptions, 'options'>): MigrationRig;
   arrival(rig: MigrationRig): Arrival;
-  readonly tracksEveryPage: boolean;
+  /** What the plugin is held to. */
+  readonly claims: FullClaims;
 }
 
 export interface Scenario {
@@ -65,7 +66,7 @@ async function runScenario(
       arrivals.push(arrival);
       return arrival;
     },
-    tracksEveryPage: definition.claims?.tracksEveryPage ?? true,
+    claims: claimsOf(definition),
   };
   let problems: readonly string[];
   try {
