@@ -77,7 +77,11 @@ export interface VfPassthrough {
   readonly pages: BarMap;
   readonly scratch: ScratchPages;
   readonly clock: Clock;
-  readonly policy: { export(): VfPolicy; import(policy: unknown): void };
+  readonly policy: {
+    export(): VfPolicy;
+    import(policy: unknown): void;
+    whileSending<T>(action: () => Promise<T>): Promise<T>;
+  };
   readonly statistics: { read(): VfStatistics; continueFrom(values: VfStatistics): void };
   readonly iommuDirty: IommuDirtyBits | null;
   /** Sends message `vector` (0..2) of the VF's MSI-X table to the guest. */
@@ -184,6 +188,7 @@ export class PassedThroughVf {
           return exportVfPolicy(nic.driver, vf, mailbox);
         },
         import: (policy) => importVfPolicy(nic.driver, vf, policy, mailbox),
+        whileSending: (action) => nic.driver.whileSending(vf, action),
       },
       statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
       iommuDirty: dirtyBitsOf(this.domain, this.#layout),

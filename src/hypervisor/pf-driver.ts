@@ -159,6 +159,20 @@ export class PfDriver {
     this.#setPoolBit(at.vfteOffset, record.vf, allowed);
   }
 
+  /**
+   * For who restores a VF: its queues can send while `action` runs, though the guest is not admitted (it had reset its VF and
+   * not asked yet) or its link is disabled.
+   */
+  async whileSending<T>(vf: number, action: () => Promise<T>): Promise<T> {
+    const record = this.vf(vf);
+    this.#setPoolBit(at.vfteOffset, vf, true);
+    try {
+      return await action();
+    } finally {
+      this.setDma(record, record.clearToSend);
+    }
+  }
+
   // --- what a guest asks for (the mailbox service has checked that it may) -------------------------------------------
 
   setMac(record: VfRecord, mac: string): void {

@@ -38,6 +38,11 @@ export interface DeviceContext extends DeviceView {
   readonly policy: {
     export(): StateValue;
     import(policy: StateValue): void;
+    /**
+     * Runs `action` while the VF's way out is open, whatever its guest is admitted to: hidden Tx contexts are set by sending
+     * them. The caller sees to it that nothing else is sent meanwhile.
+     */
+    whileSending<T>(action: () => Promise<T>): Promise<T>;
   };
   readonly statistics: {
     read(): VfStatistics;

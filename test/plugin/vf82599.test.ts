@@ -24,6 +24,7 @@ const VLAN = 5;
 /** A context descriptor for index 0: VLAN tag, 14-byte MAC header. */
 const vlanContext = [(VLAN << 16) | (14 << 9), 0, (2 << 20) | (1 << 29), 0];
 const INSERT_VLAN = 1 << 30;
+const BUS_MASTER = 1 << 2;
 
 const tagsSent = (host: TestHost): number[] => {
   const tags: number[] = [];
@@ -62,6 +63,41 @@ describe('Tx contexts', () => {
       await there.activate(state);
       expect(rig.notes).toEqual([]);
       rig.driver.send(guestFrame(TEST_MAC, 100), 0, 'set', INSERT_VLAN);
+      there.engine();
+      expect(tagsSent(there.host)).toEqual([VLAN]);
+    });
+  }
+
+  // the card takes contexts only of a VF that may send (found by the simulator, seeds 4520, 4688)
+  const closedWays: [string, (host: TestHost) => void, (host: TestHost) => void][] = [
+    [
+      'a guest that is not admitted: it reset its VF and has not asked yet',
+      ({ driver }) => {
+        driver.vf(0).clearToSend = false;
+        driver.setDma(driver.vf(0), false);
+      },
+      ({ driver }) => driver.admit(driver.vf(0)),
+    ],
+    [
+      'a guest without bus mastering',
+      (host) => host.configWrite(4, host.configRead(4) & 0xffff & ~BUS_MASTER),
+      (host) => host.configWrite(4, (host.configRead(4) & 0xffff) | BUS_MASTER),
+    ],
+  ];
+  for (const [who, close, open] of closedWays) {
+    it(`move with ${who}`, async () => {
+      const rig = await started('scan');
+      await rig.start();
+      rig.driver.send(guestFrame(TEST_MAC, 100), 0, vlanContext, INSERT_VLAN);
+      rig.engine();
+      rig.step();
+      close(rig.host);
+      const there = keep(new Arrival(rig, srvm, { mode: 'scan' }));
+      await there.activate(await rig.stopAndCopy());
+      rig.driver.send(guestFrame(TEST_MAC, 100), 0, 'set', INSERT_VLAN);
+      there.engine();
+      expect(tagsSent(there.host)).toEqual([]);
+      open(there.host);
       there.engine();
       expect(tagsSent(there.host)).toEqual([VLAN]);
     });
@@ -150,6 +186,20 @@ describe('a hostile device state', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  it('a Tx context that would send a packet, or hang the queue, is refused', async () => {
+    const origin = { plugin: 'srvm', version: srvm.version };
+    const packet = [0x1000, 0, 100 | (3 << 20) | (1 << 24) | (1 << 29), 100 << 14];
+    const third = [0, 0, (2 << 20) | (1 << 29), 2 << 4];
+    for (const words of [packet, third, [0, 0, 0, 0]]) {
+      const state = decodeState(origin, await saved()) as { tx: StateFields[] };
+      state.tx[0]!['contexts'] = [words, null];
+      const host = keep(new TestHost({ incoming: true }));
+      const error = await arrive(host, encodeState(origin, state as unknown as StateFields));
+      expect(String(error)).toMatch(/tx\[0\]\.contexts\[0\] is not a descriptor that sets context 0/);
+      expect(tagsSent(host)).toEqual([]);
+    }
   });
 
   it('names the field', async () => {

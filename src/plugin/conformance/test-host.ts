@@ -219,6 +219,7 @@ export class TestHost {
       policy: {
         export: () => exportVfPolicy(this.driver, VF, window),
         import: (policy) => importVfPolicy(this.driver, VF, policy, window),
+        whileSending: (action) => this.driver.whileSending(VF, action),
       },
       statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
       iommuDirty: null,

@@ -23,7 +23,7 @@ import {
   VECTORS,
 } from './registers.js';
 import { CONFIG_WORDS, IVAR_WORDS, MAILBOX_WORDS, MSIX_TABLE_WORDS, STATE_VERSION } from './save.js';
-import { CONTEXT_WORDS, loadTxContexts, type TxContext } from './tx-contexts.js';
+import { CONTEXT_WORDS, loadTxContexts, setsContext, type TxContext } from './tx-contexts.js';
 
 /** What fits the length register. */
 const LONGEST_RING_BYTES = 0xf_ff80;
@@ -103,6 +103,12 @@ function readContexts(queue: FieldReader): TxContext[] {
       'words',
       CONTEXT_WORDS,
     );
+    // anything else on the ring of the hypervisor's own would send a packet past the guest, or hang the queue
+    if (!setsContext(words, index)) {
+      throw new DeviceStateError(
+        `device state: ${queue.path}.contexts[${index}] is not a descriptor that sets context ${index}`,
+      );
+    }
     return words.map((word) => word | 0);
   });
 }

@@ -5,6 +5,10 @@
 import type { DeviceContext } from '../definition.js';
 import { DESCRIPTOR_BYTES, ENABLE, pfTxHead, QUEUES, TX, txRegister } from './registers.js';
 
+const PCI_COMMAND = 0x04;
+const PCI_COMMAND_BITS = 0xffff;
+const PCI_BUS_MASTER = 1 << 2;
+
 export const CONTEXTS_PER_QUEUE = 2;
 export const CONTEXT_WORDS = 4;
 
@@ -16,7 +20,10 @@ const isData = (dword2: number): boolean => ((dword2 >>> 20) & 0xf) === 3 && (dw
 
 /** Index 0 or 1 when the descriptor at `word` sets a context, else -1. For hot loops: plain numbers, no allocation. */
 export function contextIndexAt(words: Int32Array, word: number): number {
-  return isContext(words[word + 2]!) ? (words[word + 3]! >>> 4) & 1 : -1;
+  if (!isContext(words[word + 2]!)) return -1;
+  const index = (words[word + 3]! >>> 4) & 7;
+  // a third one hangs the queue: it was never executed
+  return index < CONTEXTS_PER_QUEUE ? index : -1;
 }
 
 /** Index of the context that the data descriptor at `word` asks for (CC set), else -1. */
@@ -25,7 +32,14 @@ export function contextUseAt(words: Int32Array, word: number): number {
   return isData(words[word + 2]!) && (olinfo & (1 << 7)) !== 0 ? (olinfo >>> 4) & 1 : -1;
 }
 
-/** Sets a stopped queue's contexts. Leaves the queue stopped, its registers to be programmed. */
+/** Whether these four words set context `index`, and so send nothing. */
+export const setsContext = (words: readonly number[], index: number): boolean =>
+  isContext(words[2]!) && ((words[3]! >>> 4) & 7) === index;
+
+/**
+ * Sets a stopped queue's contexts. Leaves the queue stopped, its registers to be programmed. The guest may have been caught
+ * between a reset of its VF and its admission, or without bus mastering: the card must take the contexts all the same.
+ */
 export async function loadTxContexts(
   context: DeviceContext,
   queue: number,
@@ -33,6 +47,17 @@ export async function loadTxContexts(
 ): Promise<void> {
   const known = contexts.filter((words) => words !== null);
   if (known.length === 0) return;
+  const command = context.config.read32(PCI_COMMAND) & PCI_COMMAND_BITS;
+  context.config.write32(PCI_COMMAND, command | PCI_BUS_MASTER);
+  await context.policy.whileSending(() => sendContexts(context, queue, known));
+  context.config.write32(PCI_COMMAND, command);
+}
+
+async function sendContexts(
+  context: DeviceContext,
+  queue: number,
+  known: readonly (readonly number[])[],
+): Promise<void> {
   const ring = context.scratch;
   ring.i32.fill(0, 0, 32);
   known.forEach((words, slot) => {
