@@ -1,5 +1,6 @@
 /**
- * The bus of one VM, in its vCPU's thread: the host bridge in slot 0, passed-through VFs from slot 1 on.
+ * The bus of one VM, in its vCPU's thread: the host bridge in slot 0, passed-through VFs from slot 1 on. A slot whose
+ * function is unplugged answers as an empty one.
  *
  *   configuration space   an exit, emulated on the VF's configuration words
  *   BAR0                  through the BAR map: mostly straight to the device
@@ -9,9 +10,11 @@ import { blockThread, type Clock, type WordWait } from '../hardware/clock.js';
 import { type NicHandle, NicShared } from '../hardware/nic/shared.js';
 import { VfBar } from '../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../hardware/pci/config-space.js';
+import { PCI } from '../hardware/pci/offsets.js';
 import type { GuestBus } from '../machine/guest-bus.js';
 import { BarAccess } from './bar-access.js';
 import { GuestVfBar } from './guest-vf-bar.js';
+import { HotplugRegisters } from './hotplug-registers.js';
 import { InterruptRemap, type InterruptRoute } from './interrupt-remap.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
 
@@ -26,6 +29,7 @@ export interface SlotHandle {
 }
 
 const NOTHING = 0xffff_ffff;
+const FUNCTION_LEVEL_RESET = 1 << 15;
 
 /** Configuration space of the host bridge: vendor and device 8086:1237, class 06:00 revision 2, nothing else. */
 const HOST_BRIDGE: ReadonlyMap<number, number> = new Map([
@@ -42,9 +46,16 @@ interface Function {
 export class GuestBusView implements GuestBus {
   readonly #functions: (Function | undefined)[] = [];
   readonly #control: Int32Array;
+  readonly #hotplug: HotplugRegisters;
 
   constructor(slots: readonly SlotHandle[], control: Int32Array, clock: Clock, wait: WordWait = blockThread) {
     this.#control = control;
+    this.#hotplug = new HotplugRegisters(
+      control,
+      () =>
+        this.#functions.reduce((mask, target, slot) => (target === undefined ? mask : mask | (1 << slot)), 0),
+      (slot) => this.#functions[slot]?.config.write32(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET),
+    );
     for (const { slot, nic, vf, barMap, routes } of slots) {
       const shared = new NicShared(nic, wait);
       const msi = new InterruptRemap(routes);
@@ -59,17 +70,18 @@ export class GuestBusView implements GuestBus {
 
   pciRead(slot: number, offset: number): number {
     countExit(this.#control, EXIT_REASON.configRead);
-    if (slot === 0) return HOST_BRIDGE.get(offset & ~3) ?? 0;
-    return this.#functions[slot]?.config.read32(offset) ?? NOTHING;
+    if (slot === 0) return this.#hotplug.read(offset & ~3) ?? HOST_BRIDGE.get(offset & ~3) ?? 0;
+    return this.#at(slot)?.config.read32(offset) ?? NOTHING;
   }
 
   pciWrite(slot: number, offset: number, value: number): void {
     countExit(this.#control, EXIT_REASON.configWrite);
-    this.#functions[slot]?.config.write32(offset, value);
+    if (slot === 0) this.#hotplug.write(offset & ~3, value);
+    else this.#at(slot)?.config.write32(offset, value);
   }
 
   barRead(slot: number, bar: number, offset: number): number {
-    const target = this.#functions[slot];
+    const target = this.#at(slot);
     if (target === undefined) return NOTHING;
     if (bar === 0) return target.bar0.read32(offset);
     if (bar !== 3) return NOTHING;
@@ -78,7 +90,7 @@ export class GuestBusView implements GuestBus {
   }
 
   barWrite(slot: number, bar: number, offset: number, value: number): void {
-    const target = this.#functions[slot];
+    const target = this.#at(slot);
     if (target === undefined) return;
     if (bar === 0) {
       target.bar0.write32(offset, value);
@@ -86,5 +98,9 @@ export class GuestBusView implements GuestBus {
       countExit(this.#control, EXIT_REASON.msixWrite);
       target.bar.write32(3, offset, value);
     }
+  }
+
+  #at(slot: number): Function | undefined {
+    return this.#hotplug.isAbsent(slot) ? undefined : this.#functions[slot];
   }
 }

@@ -34,6 +34,8 @@ export interface GuestKind {
   /** A state that is not trusted. */
   decodeState(value: unknown): CommonVcpuState;
   openDirtyLog(memory: WebAssembly.Memory, wait: WordWait): DirtyMap;
+  /** Whether it can be told of PCI hot-plug. */
+  readonly hasHotplug: boolean;
   /** Where a passed-through device's messages go. */
   messageTarget(memory: WebAssembly.Memory): InterruptTarget;
 }
@@ -51,6 +53,7 @@ function componentKind(image: LoadedImage): GuestKind {
   const layout = layoutFor(image.ramBytes);
   return {
     layout,
+    hasHotplug: true,
     createMemory: () => createMemory(layout),
     writeBoot: (memory, commandLine, nowNs) => writeBootState(memory, image, commandLine, nowNs),
     vcpu: (memory, compile) => new ComponentVcpu(image, memory, compile),
@@ -69,6 +72,8 @@ function linuxKind(image: LinuxImage): GuestKind {
   const layout = whole.machine;
   return {
     layout,
+    // Debian's riscv64 kernel is built without it
+    hasHotplug: false,
     createMemory: () => createRv64Memory(whole),
     // kernel and initramfs are the vCPU's thread's affair: it boots again by itself, too
     writeBoot: (memory, commandLine, nowNs) => {

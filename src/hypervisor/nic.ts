@@ -122,7 +122,7 @@ export class Nic {
       linkSpeedMbps: linkSpeedMbps === 0 ? DEFAULT_SPEED_MBPS : linkSpeedMbps,
       msiAddress: MSI_ADDRESS,
     });
-    this.mailboxes = new MailboxService(this.driver);
+    this.mailboxes = new MailboxService(this.driver, this.threads.timers);
     this.#interrupts = new PfInterrupts(this.driver, this.mailboxes, this.threads, {
       onLink: (up) => options.onLink?.(up),
       onFault: (cause) =>
@@ -193,6 +193,13 @@ export class Nic {
   /** Takes a VF back: reset, detached, its policy forgotten. When it resolves, nothing of the VM's memory is touched. */
   async release(vf: number): Promise<void> {
     if (!this.#taken.has(vf)) return;
+    await this.detach(vf);
+    this.driver.forget(vf);
+    this.#taken.delete(vf);
+  }
+
+  /** Undoes attach: the VF is reset and reaches no memory; it stays its VM's, and keeps what the administrator said of it. */
+  async detach(vf: number): Promise<void> {
     // a function-level reset: queues off, interrupts masked, configuration space as new
     new ConfigSpace(this.shared, vf, this.#msi, this.clock).write32(PCI.PCIE_DEVCTL, 1 << 15);
     if (this.#failure === null) {
@@ -200,8 +207,6 @@ export class Nic {
     }
     this.#msi.unmap(requesterOf(vf));
     this.#interrupts.handle();
-    this.driver.forget(vf);
-    this.#taken.delete(vf);
   }
 
   vfBar(vf: number): VfBar {
@@ -224,6 +229,16 @@ export class Nic {
   setVfLink(vf: number, link: LinkPolicy): void {
     this.driver.setLink(vf, link);
     this.mailboxes.ping(vf);
+  }
+
+  /**
+   * Asks a VF's driver something that the card's own protocol has no message for (types 0x60 to 0x6f). Resolves with the
+   * words of its answer. @throws GuestSilentError when it does not answer
+   */
+  askVfDriver(vf: number, words: readonly number[], limitMs: number): Promise<readonly number[]> {
+    const answer = this.mailboxes.ask(vf, words, limitMs);
+    this.#interrupts.handle();
+    return answer;
   }
 
   /** Has the card's mailboxes served now, without waiting for the PF's interrupt. */

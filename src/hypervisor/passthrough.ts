@@ -14,6 +14,7 @@ import { type MemoryLayout, SCRATCH_BYTES } from '../machine/layout.js';
 import { BarMap, createBarMapBuffer } from './bar-map.js';
 import type { SlotHandle } from './guest-bus-view.js';
 import { GuestVfBar, type VfStatistics } from './guest-vf-bar.js';
+import type { HotPlug, Hotplug } from './hotplug.js';
 import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
 import type { Nic } from './nic.js';
 import {
@@ -64,6 +65,14 @@ export interface PassthroughOptions {
   readonly iommuDirtyBits: boolean;
   /** Where its messages go. */
   readonly messages: InterruptTarget;
+  /** The VM's: the VF can go and come. */
+  readonly hotplug: Hotplug;
+}
+
+/** What the VF's driver and the PF driver say to each other beyond the card's own protocol. */
+export interface GuestChannel {
+  lastMessage(type: number): readonly number[] | null;
+  request(words: readonly number[], limitMs?: number): Promise<readonly number[]>;
 }
 
 /** What plugins are handed. */
@@ -84,6 +93,8 @@ export interface VfPassthrough {
   };
   readonly statistics: { read(): VfStatistics; continueFrom(values: VfStatistics): void };
   readonly iommuDirty: IommuDirtyBits | null;
+  readonly hotplug: HotPlug;
+  readonly guest: GuestChannel;
   /** Sends message `vector` (0..2) of the VF's MSI-X table to the guest. */
   raiseInterrupt(vector: number): void;
   /** Tells the network where the VF's addresses are. */
@@ -125,11 +136,16 @@ export class PassedThroughVf {
     const routes = [nic.hostRoute, this.#route()];
     this.slot = { slot: options.slot, nic: nic.handle, vf, barMap, routes };
     this.handle = closeHandle({ vf, nic: nic.handle, memory, ramBytes: layout.ramBytes, barMap, routes });
-    this.view = this.#makeView(memory, barMap, {
+    const hotplug = options.hotplug.add(options.slot, {
+      attach: () => this.attach(),
+      detach: () => nic.detach(vf),
+    });
+    const scratch = {
       iova: scratchOffset,
       bytes: scratchBytes,
       i32: new Int32Array(memory, scratchOffset, scratchBytes >> 2),
-    });
+    };
+    this.view = this.#makeView(memory, barMap, scratch, hotplug);
   }
 
   attach(): Promise<void> {
@@ -164,7 +180,12 @@ export class PassedThroughVf {
     });
   }
 
-  #makeView(memory: SharedArrayBuffer, barMap: SharedArrayBuffer, scratch: ScratchPages): VfPassthrough {
+  #makeView(
+    memory: SharedArrayBuffer,
+    barMap: SharedArrayBuffer,
+    scratch: ScratchPages,
+    hotplug: HotPlug,
+  ): VfPassthrough {
     const { nic, vf } = this;
     const bar = new GuestVfBar(nic.vfBar(vf), barMap);
     const mailbox = {
@@ -192,6 +213,8 @@ export class PassedThroughVf {
       },
       statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
       iommuDirty: dirtyBitsOf(this.domain, this.#layout),
+      hotplug,
+      guest: guestChannel(nic, vf),
       raiseInterrupt: (vector) => nic.sendVfMessage(vf, vector),
       announce: () => {
         nic.announce(vf);
@@ -201,7 +224,22 @@ export class PassedThroughVf {
   }
 }
 
-function dirtyBitsOf(domain: DomainHandle, layout: MemoryLayout): IommuDirtyBits | null {
+/** How long a guest's driver may take to answer, unless the caller has an opinion. */
+const GUEST_ANSWER_MS = 1000;
+
+function guestChannel(nic: Nic, vf: number): GuestChannel {
+  return {
+    lastMessage: (type) => {
+      // one that waits in the mailbox counts
+      nic.serviceMailboxes();
+      return nic.driver.vf(vf).vendorMessages.get(type) ?? null;
+    },
+    request: (words, limitMs = GUEST_ANSWER_MS) => nic.askVfDriver(vf, words, limitMs),
+  };
+}
+
+/** Null where the IOMMU has no dirty bits. */
+export function dirtyBitsOf(domain: DomainHandle, layout: MemoryLayout): IommuDirtyBits | null {
   const { dirtyBits } = domain;
   if (dirtyBits === null) return null;
   const map = new SharedDirtyMap(dirtyBits, 0, layout.ramPages);

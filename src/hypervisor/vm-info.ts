@@ -22,6 +22,8 @@ export interface VmVfInfo {
   readonly slot: number;
   readonly vf: number;
   readonly mac: string;
+  /** False: the guest has let go of it, its slot is empty. */
+  readonly plugged: boolean;
   readonly linkUp: boolean;
   /** How the guest's accesses to each page of BAR0 are served. */
   readonly bar0: readonly PageMapping[];

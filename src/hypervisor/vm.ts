@@ -17,6 +17,7 @@ import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
+import { Hotplug, type SavedHotplug } from './hotplug.js';
 import type { Nic, VfAssignment } from './nic.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
 import { threadCpuNs } from './thread-cpu.js';
@@ -55,12 +56,13 @@ export type VmEvent =
 export type VmListener = (event: VmEvent) => void;
 
 /** Version of what saveVmState returns. */
-export const VM_STATE_VERSION = 1;
+export const VM_STATE_VERSION = 2;
 
-/** vCPU, pending interrupts and clock: a VM without its memory and its devices. */
+/** vCPU, pending interrupts, clock, and which slots are empty: a VM without its memory and its devices. */
 export interface SavedVmState {
   readonly version: number;
   readonly vcpu: CommonVcpuState;
+  readonly hotplug: SavedHotplug;
 }
 
 /** A VM that cannot be made, or a state that cannot be restored. */
@@ -88,6 +90,7 @@ export class VirtualMachine {
   /** What goes to a guest's terminal is a console as well. */
   readonly #terminalLines = new ConsoleLines((line) => this.#emit({ kind: 'console', line }));
   readonly #threads: HostThreads;
+  readonly #hotplug: Hotplug;
   #vcpuCore: VcpuThread | null = null;
   #exited: Promise<void> = Promise.resolve();
   #vcpuThread: string | null = null;
@@ -118,6 +121,14 @@ export class VirtualMachine {
     this.#memory = options.memory ?? this.#kind.createMemory();
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
     const { timers } = this.#threads;
+    this.#hotplug = new Hotplug(
+      {
+        control: controlWords(this.#memory, this.layout),
+        timers,
+        whenChanged: (...word) => this.#threads.whenChanged(...word),
+      },
+      this.#kind.hasHotplug,
+    );
     const compile = (wasm: Uint8Array): Promise<unknown> => this.#threads.compile(wasm);
     this.#vcpuControl = new VcpuControl(this.#kind.vcpu(this.#memory, compile), this.#memory, timers, {
       onPhase: (phase) => this.#follow(phase),
@@ -147,6 +158,7 @@ export class VirtualMachine {
         ...scratchShare(index, requested.length),
         iommuDirtyBits: options.iommuDirtyBits === true,
         messages: this.#kind.messageTarget(memory),
+        hotplug: this.#hotplug,
       });
       this.#vfs.push(passed);
       await passed.attach();
@@ -218,6 +230,7 @@ export class VirtualMachine {
   }
 
   async #tearDown(): Promise<void> {
+    this.#hotplug.close();
     await this.#stopVcpu();
     for (const vf of this.#vfs) await vf.release();
     this.#vfs = [];
@@ -287,7 +300,11 @@ export class VirtualMachine {
   /** Only while the VM is paused or halted. */
   saveVmState(): SavedVmState {
     this.#require('be saved', 'paused', 'halted');
-    return { version: VM_STATE_VERSION, vcpu: this.#vcpu.captureState() };
+    return {
+      version: VM_STATE_VERSION,
+      vcpu: this.#vcpu.captureState(),
+      hotplug: this.#hotplug.save(),
+    };
   }
 
   /** Takes a state over, which is not trusted. The VM is then paused; its memory must be complete before it resumes. */
@@ -297,7 +314,9 @@ export class VirtualMachine {
     if (typeof record !== 'object' || record === null || record.version !== VM_STATE_VERSION) {
       throw new VmError(`the VM's state is not one of version ${VM_STATE_VERSION}`);
     }
-    this.#vcpu.restoreState(this.#kind.decodeState(record.vcpu));
+    const vcpu = this.#kind.decodeState(record.vcpu);
+    this.#hotplug.restore(record.hotplug);
+    this.#vcpu.restoreState(vcpu);
     if (this.#state.kind === 'incoming') this.#enter({ kind: 'paused', atNs: this.clock.nowNs() });
   }
 
@@ -339,6 +358,7 @@ export class VirtualMachine {
         slot: index + 1,
         vf: passed.vf,
         mac: passed.nic.driver.vf(passed.vf).mac,
+        plugged: passed.view.hotplug.plugged,
         linkUp: passed.nic.linkUp,
         bar0: Array.from({ length: passed.view.pages.count }, (_, page) => passed.view.pages.mappingOf(page)),
         dmaFaults: passed.faults,

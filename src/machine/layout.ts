@@ -100,6 +100,8 @@ export const CTRL = {
   commandLineBytes: 37,
   /** Written by the vCPU when it enters the guest. */
   activeBuild: 38,
+  /** PCI hot-plug: 8 words, see hypervisor/hotplug-registers. */
+  hotplug: 40,
   /** Saved mutable globals, 8 bytes each, at most MAX_GLOBALS. */
   globals: 64,
   commandLine: 512,

@@ -21,12 +21,15 @@
  * @packageDocumentation
  */
 
+export { HotplugError, type HotplugFailure } from '../hypervisor/hotplug.js';
 export type { Core, CoreHandle, CoreModule, CoreRequest, CoreView, CreateCore } from './core-api.js';
 export {
   claimsOf,
   type DeviceContext,
   definePlugin,
   type FullClaims,
+  type HostFeature,
+  type HotPlug,
   type IommuDirtyBits,
   type OptionSpec,
   PLUGIN_API_VERSION,

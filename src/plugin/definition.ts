@@ -51,6 +51,10 @@ export interface DeviceContext extends DeviceView {
   };
   /** The dirty bits of the VF's IOMMU domain, on hardware that has them; else null. */
   readonly iommuDirty: IommuDirtyBits | null;
+  /** Takes the VF away from the guest, with its consent, and brings it back. */
+  readonly hotplug: HotPlug;
+  /** To the VF's driver, for methods that need its help. */
+  readonly guest: GuestChannel;
   /** Puts an interrupt to the guest as if the VF had sent it: vector 0..2, through its MSI-X table. */
   raiseInterrupt(vector: number): void;
   /** Sends this VF's addresses to the network, so that switches learn the port. */
@@ -58,6 +62,45 @@ export interface DeviceContext extends DeviceView {
   note(text: string): void;
   /** Polls until `condition` holds; rejects with `what` after the limit. */
   waitUntil(what: string, condition: () => boolean, limitMs?: number): Promise<void>;
+}
+
+/**
+ * PCI hot-plug of the VF's slot, as the guest's bus has it. Whether a slot is empty moves with the VM: a VF that is unplugged
+ * when its VM migrates is unplugged at the destination, until it is plugged in there.
+ */
+export interface HotPlug {
+  /** Whether this kind of guest has PCI hot-plug at all. One that has it may still not take part. */
+  readonly supported: boolean;
+  readonly plugged: boolean;
+  /**
+   * Asks the guest to let go of the VF. When it resolves, the guest has: the slot reads as empty, the VF is reset and reaches
+   * no memory. Rejects with a HotplugError when the guest does not within the limit (3 s): the VF is as it was then.
+   */
+  unplug(limitMs?: number): Promise<void>;
+  /**
+   * Puts the VF into its slot, as reset, and tells the guest; what the guest makes of it is not waited for, and it may stand
+   * still. Does nothing where the VF is plugged in; withdraws a request that the guest has not answered.
+   */
+  plug(): Promise<void>;
+}
+
+/**
+ * What the VF's driver and the PF driver say to each other in the mailbox beyond the 82599's own protocol: messages of
+ * types 0x60 to 0x6f (bits 15:0 of the first word), at most 16 words. A guest without a driver that knows them never sends
+ * one and never answers one: a plugin that asks declares `needsGuestHelp`.
+ */
+export interface GuestChannel {
+  /**
+   * The last message of that type that the driver sent since it reset its VF, 16 words, the first as it was sent; null:
+   * none. The PF driver keeps it, and it moves with `policy`.
+   */
+  lastMessage(type: number): readonly number[] | null;
+  /**
+   * Asks the driver, through an interrupt on its mailbox vector. Resolves with the words of its answer: the type it was
+   * asked, with bit 31 (granted) or bit 30 (refused) set. The guest must run. 1 s unless `limitMs` is given.
+   * Rejects when no answer came in time.
+   */
+  request(words: readonly number[], limitMs?: number): Promise<readonly number[]>;
 }
 
 export interface IommuDirtyBits {
@@ -95,6 +138,8 @@ export interface PluginDefinition<T extends Tracker = Tracker> {
   readonly options?: Readonly<Record<string, OptionSpec>>;
   /** What the method does not promise by its design; the conformance kit checks everything else. */
   readonly claims?: PluginClaims;
+  /** What the method needs of the source's host; where it is missing, a migration is refused before anything is sent. */
+  readonly requires?: readonly HostFeature[];
   createTracker(context: TrackerContext): T | Promise<T>;
   /** After quiesce(). The guest gives no help. */
   saveDevice(context: TrackerContext, tracker: T): StateFields | Promise<StateFields>;
@@ -106,9 +151,15 @@ export interface PluginDefinition<T extends Tracker = Tracker> {
   announce?(context: DeviceContext): void | Promise<void>;
 }
 
+/** What not every host has. `iommu-dirty-bits`: DeviceContext.iommuDirty. */
+export const HOST_FEATURES = ['iommu-dirty-bits'] as const;
+export type HostFeature = (typeof HOST_FEATURES)[number];
+
 export interface PluginClaims {
   /** false: pages written by DMA may be missed (a negative control, or a guest that must help). Default true. */
   readonly tracksEveryPage?: boolean;
+  /** Nothing is marked before quiesce(): rounds of pre-copy move only what the vCPU dirtied. Default false. */
+  readonly marksAtPauseOnly?: boolean;
   /** Packets may be lost around the switch, and where a migration was called off. Default false. */
   readonly mayLosePackets?: boolean;
   /** Packets may reach the guest twice there. Default false. */
@@ -125,6 +176,7 @@ export interface PluginClaims {
 /** A plugin's claims with the defaults filled in. */
 export interface FullClaims {
   readonly tracksEveryPage: boolean;
+  readonly marksAtPauseOnly: boolean;
   readonly mayLosePackets: boolean;
   readonly mayDuplicatePackets: boolean;
   readonly needsGuestHelp: boolean;
@@ -135,6 +187,7 @@ export function claimsOf({ claims = {} }: Pick<PluginDefinition, 'claims'>): Ful
   const guestVariant = claims.guestVariant ?? null;
   return {
     tracksEveryPage: claims.tracksEveryPage ?? true,
+    marksAtPauseOnly: claims.marksAtPauseOnly ?? false,
     mayLosePackets: claims.mayLosePackets ?? false,
     mayDuplicatePackets: claims.mayDuplicatePackets ?? false,
     needsGuestHelp: claims.needsGuestHelp ?? guestVariant !== null,

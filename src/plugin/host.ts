@@ -28,7 +28,7 @@ import {
 import type { PluginDefinition, Tracker, TrackerContext } from './definition.js';
 import type { DeviceAccess } from './device-access.js';
 import { dirtyMapBytes, SharedDirtyMarks } from './dirty-marks.js';
-import { PluginOrderError, PluginTimeout } from './errors.js';
+import { PluginOrderError, PluginRequirementError, PluginTimeout } from './errors.js';
 import { decodeState, encodeState } from './state-codec.js';
 import { callPlugin } from './time-limit.js';
 
@@ -111,6 +111,8 @@ export class PluginMigrator implements DeviceMigrator {
       policy: parts.policy,
       statistics: parts.statistics,
       iommuDirty: parts.iommuDirty,
+      hotplug: parts.hotplug,
+      guest: parts.guest,
       raiseInterrupt: (vector) => parts.raiseInterrupt(vector),
       announce: () => parts.announce(),
       options: options.options,
@@ -120,8 +122,10 @@ export class PluginMigrator implements DeviceMigrator {
     };
   }
 
+  /** @throws PluginRequirementError before anybody is asked for anything. */
   prepare(): void {
     this.#expect('prepare');
+    this.#requireFeatures();
     this.#phase = 'prepared';
     this.#preparing = this.#prepare();
     this.#preparing.catch(() => {}); // start() says it
@@ -129,6 +133,7 @@ export class PluginMigrator implements DeviceMigrator {
 
   async start(): Promise<void> {
     this.#expect('start');
+    this.#requireFeatures();
     this.#phase = 'tracking';
     this.#preparing ??= this.#prepare();
     await this.#preparing;
@@ -136,6 +141,15 @@ export class PluginMigrator implements DeviceMigrator {
     if (this.#loading !== null) this.#core = await this.#loading.begin();
     await this.#call('start', () => tracker.start?.(this.#core));
     await this.#core?.turn();
+  }
+
+  #requireFeatures(): void {
+    const { name, requires = [] } = this.#definition;
+    if (requires.includes('iommu-dirty-bits') && this.#context.iommuDirty === null) {
+      throw new PluginRequirementError(
+        `plugin ${name} reads the IOMMU's dirty bits, and this host's IOMMU keeps none: start the VM's process with --iommu dirty-bits=on`,
+      );
+    }
   }
 
   async #prepare(): Promise<void> {

@@ -117,7 +117,7 @@ describe('a virtual machine with a VF', () => {
 
   it('refuses a saved state that is none', async () => {
     const vm = keep(await VirtualMachine.create({ name: 'b', image: await echoImage(), incoming: true }));
-    for (const bad of [null, 7, {}, { version: 2 }, { version: 1 }, { version: 1, vcpu: { version: 1 } }]) {
+    for (const bad of [null, 7, {}, { version: 1 }, { version: 2 }, { version: 2, vcpu: { version: 1 } }]) {
       expect(() => vm.restoreVmState(bad)).toThrow();
     }
     expect(vm.state.kind).toBe('incoming');

@@ -1,9 +1,11 @@
 /** The extra core in its own thread: alive only while tracking, accounted, and no danger when it breaks. */
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { realThreads } from '../../src/hypervisor/host-threads.js';
+import { Hotplug } from '../../src/hypervisor/hotplug.js';
 import { Nic } from '../../src/hypervisor/nic.js';
 import { PassedThroughVf } from '../../src/hypervisor/passthrough.js';
-import { layoutFor } from '../../src/machine/layout.js';
+import { CONTROL_WORDS, layoutFor } from '../../src/machine/layout.js';
 import type { DeviceMigrator } from '../../src/migration/device-migrator.js';
 import { createDeviceMigrator } from '../../src/plugin/create.js';
 import type { PluginDefinition } from '../../src/plugin/definition.js';
@@ -18,6 +20,7 @@ beforeAll(async () => {
   const layout = layoutFor(RAM_BYTES);
   const memory = new SharedArrayBuffer(layout.totalBytes);
   const vf = nic.allocateVf();
+  const control = new Int32Array(memory, layout.controlOffset, CONTROL_WORDS);
   device = new PassedThroughVf({
     nic,
     vf,
@@ -28,6 +31,7 @@ beforeAll(async () => {
     scratchPages: 4,
     iommuDirtyBits: false,
     messages: { kind: 'vm', memory, controlOffset: layout.controlOffset },
+    hotplug: new Hotplug({ ...realThreads, control }, true),
   });
   await device.attach();
 });

@@ -14,16 +14,20 @@ import { NicShared } from '../../hardware/nic/shared.js';
 import { VfBar } from '../../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../../hardware/pci/config-space.js';
 import type { MsiSink } from '../../hardware/pci/msi.js';
-import { PF_FUNCTION } from '../../hardware/pci/offsets.js';
+import { PCI, PF_FUNCTION } from '../../hardware/pci/offsets.js';
 import { createCable } from '../../hardware/wire/cable.js';
 import type { Wire } from '../../hardware/wire/wire.js';
 import { BarAccess } from '../../hypervisor/bar-access.js';
 import { BAR_WORD, BarMap, createBarMapBuffer, MODE } from '../../hypervisor/bar-map.js';
 import { GuestVfBar } from '../../hypervisor/guest-vf-bar.js';
+import { realThreads } from '../../hypervisor/host-threads.js';
+import { Hotplug } from '../../hypervisor/hotplug.js';
+import { HotplugRegisters } from '../../hypervisor/hotplug-registers.js';
+import { dirtyBitsOf } from '../../hypervisor/passthrough.js';
 import { PfDriver } from '../../hypervisor/pf-driver.js';
 import { exportVfPolicy, importVfPolicy } from '../../hypervisor/vf-policy.js';
 import { API } from '../../hypervisor/vf-record.js';
-import { CONTROL_BYTES, layoutFor, type MemoryLayout, SCRATCH_BYTES } from '../../machine/layout.js';
+import { CONTROL_BYTES, CTRL, layoutFor, type MemoryLayout, SCRATCH_BYTES } from '../../machine/layout.js';
 import type { DeviceAccess, DeviceParts } from '../device-access.js';
 import { REG } from '../vf82599/registers.js';
 import { TestClock } from './test-clock.js';
@@ -31,11 +35,17 @@ import { TestClock } from './test-clock.js';
 export const TEST_RAM_BYTES = 16 * 1024 * 1024;
 export const TEST_MAC = '52:54:00:00:00:01';
 const VF = 0;
+/** Of the VF, on the guest's bus. */
+export const TEST_SLOT = 1;
+const NOTHING = 0xffff_ffff;
+const FUNCTION_LEVEL_RESET = 1 << 15;
 const MAX_FRAME_BYTES = 9728;
 
 export interface TestHostOptions {
   /** No address and not admitted yet: a destination, which learns both from the state. */
   readonly incoming?: boolean;
+  /** The IOMMU keeps dirty bits. */
+  readonly iommuDirtyBits?: boolean;
 }
 
 export class TestHost {
@@ -53,6 +63,8 @@ export class TestHost {
   announcements = 0;
   /** Called while the guest waits for a turn of whoever serves its shadow pages. */
   onGuestWaits: (() => void) | null = null;
+  /** The guest's half of a method that needs its help: answers what the plugin asks through GuestChannel.request. */
+  onGuestRequest: ((words: readonly number[]) => readonly number[]) | null = null;
   /** Called before each register read of the plugin's: the world does not stand still while a core looks around. */
   beforeRead: (() => void) | null = null;
   readonly #domain: DomainHandle;
@@ -60,6 +72,9 @@ export class TestHost {
   readonly #bar0: BarAccess;
   readonly #barMap: BarMap;
   readonly #config: ConfigSpace;
+  readonly #control: Int32Array;
+  readonly #bridge: HotplugRegisters;
+  readonly #hotplug: Hotplug;
   readonly #guestBar: GuestVfBar;
 
   constructor(options: TestHostOptions = {}) {
@@ -87,15 +102,15 @@ export class TestHost {
     const [near, far] = createCable();
     this.peer = far;
     this.engine = new NicEngine({ shared, wire: near, msi, clock });
-    this.#domain = createDomainHandle(this.memory, [
-      { iovaStart: 0, memoryOffset: 0, bytes: layout.ramBytes, writable: true },
-      {
-        iovaStart: layout.scratchOffset,
-        memoryOffset: layout.scratchOffset,
-        bytes: SCRATCH_BYTES,
-        writable: true,
-      },
-    ]);
+    const { ramBytes, scratchOffset } = layout;
+    this.#domain = createDomainHandle(
+      this.memory,
+      [
+        { iovaStart: 0, memoryOffset: 0, bytes: ramBytes, writable: true },
+        { iovaStart: scratchOffset, memoryOffset: scratchOffset, bytes: SCRATCH_BYTES, writable: true },
+      ],
+      { dirtyBits: options.iommuDirtyBits === true },
+    );
     this.#truth = new Uint8Array(this.#domain.truth, 0, layout.ramPages);
     this.engine.attach(VF, this.#domain);
     this.#config = new ConfigSpace(shared, VF, msi, clock);
@@ -104,6 +119,15 @@ export class TestHost {
     this.#guestBar = new GuestVfBar(new VfBar(shared, VF, msi, clock), barMapBuffer);
     const control = new Int32Array(this.memory, layout.controlOffset, CONTROL_BYTES / 4);
     this.#bar0 = new BarAccess(barMapBuffer, this.#guestBar, control);
+    this.#control = control;
+    // the limits of a plugin's calls are real time here, and so is what it waits for
+    const { timers, whenChanged } = realThreads;
+    this.#hotplug = new Hotplug({ control, timers, whenChanged }, true);
+    this.#bridge = new HotplugRegisters(
+      control,
+      () => 1 << TEST_SLOT,
+      () => this.#config.write32(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET),
+    );
     this.access = this.#accessOf(pfBar);
   }
 
@@ -114,7 +138,7 @@ export class TestHost {
       if (i === 10_000) throw new Error(`the guest waits for ever to read ${offset.toString(16)}`);
       this.onGuestWaits!();
     }
-    return this.#bar0.read32(offset);
+    return this.#isAbsent ? NOTHING : this.#bar0.read32(offset);
   }
 
   /** The Rx page's mapping is just being changed: a guest that accessed it now would wait. */
@@ -123,19 +147,42 @@ export class TestHost {
   }
 
   guestWrite(offset: number, value: number): void {
-    this.#bar0.write32(offset, value);
+    if (!this.#isAbsent) this.#bar0.write32(offset, value);
   }
 
   configWrite(offset: number, value: number): void {
-    this.#config.write32(offset, value);
+    if (!this.#isAbsent) this.#config.write32(offset, value);
   }
 
   configRead(offset: number): number {
-    return this.#config.read32(offset);
+    return this.#isAbsent ? NOTHING : this.#config.read32(offset);
+  }
+
+  /** Configuration space of slot 0, where hot-plug is. */
+  bridgeRead(offset: number): number {
+    return this.#bridge.read(offset) ?? 0;
+  }
+
+  bridgeWrite(offset: number, value: number): void {
+    this.#bridge.write(offset, value);
+  }
+
+  /** What the VM's state says of its slots goes with it. */
+  takeSlotsFrom(source: TestHost): void {
+    this.#hotplug.restore(source.#hotplug.save());
+  }
+
+  /** Interrupt lines that hot-plug has raised since the last call, a bit each. */
+  takeHotplugLines(): number {
+    return Atomics.exchange(this.#control, CTRL.irqPending, 0);
+  }
+
+  get #isAbsent(): boolean {
+    return this.#bridge.isAbsent(TEST_SLOT);
   }
 
   msixWrite(offset: number, value: number): void {
-    this.#guestBar.write32(3, offset, value);
+    if (!this.#isAbsent) this.#guestBar.write32(3, offset, value);
   }
 
   /** The guest resets its VF and makes itself known to the PF again. */
@@ -222,7 +269,23 @@ export class TestHost {
         whileSending: (action) => this.driver.whileSending(VF, action),
       },
       statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
-      iommuDirty: null,
+      iommuDirty: dirtyBitsOf(this.#domain, layout),
+      hotplug: this.#hotplug.add(TEST_SLOT, {
+        attach: async () => this.engine.attach(VF, this.#domain),
+        detach: async () => {
+          this.engine.detach(VF);
+          // the PF driver sees the reset
+          this.driver.applyReset(this.driver.vf(VF));
+        },
+      }),
+      guest: {
+        lastMessage: (type) => this.driver.vf(VF).vendorMessages.get(type) ?? null,
+        request: async (words) => {
+          const answer = this.onGuestRequest?.(words);
+          if (answer === undefined) throw new Error('the guest has no driver that answers');
+          return answer;
+        },
+      },
       raiseInterrupt: (vector) => bar.write32(0, REG.VTEICS, 1 << vector),
       announce,
     };
