@@ -4,9 +4,11 @@
  *   interrupt -> for each VF:  reset seen?       forget what the guest had asked for
  *                              request?          receive -> handler -> reply with SUCCESS or FAILURE, and CTS
  *                              acknowledgement?  answered only to one that may not talk, and with FAILURE
+ *                              a question of ours to its driver (vendor-requests.ts)? sent once it has read our last words
  *
  * A guest is not trusted: a message is 16 words of anything. Until it has sent RESET everything else is refused.
  */
+import { realTimers, type TimerClock } from '../hardware/clock.js';
 import {
   MAILBOX_WORDS,
   retaOffset,
@@ -19,6 +21,7 @@ import { isStationMac, macHigh, macLow, macOfWords, ZERO_MAC } from './mac.js';
 import type { PfDriver } from './pf-driver.js';
 import { FilterTableFullError } from './pf-filters.js';
 import { PfMailbox } from './pf-mailbox.js';
+import { isVendorType, VendorRequests } from './vendor-requests.js';
 import { API, API_SPOKEN, MAX_MULTICAST_HASHES, type VfRecord, XCAST } from './vf-record.js';
 
 export const MESSAGE = {
@@ -44,6 +47,8 @@ const RESET_REPLY_WORDS = 4;
 const MULTICAST_FILTER_TYPE = 0;
 /** Services during which a VF may hold the buffer before its request is dropped: it speaks the protocol of API 1.5. */
 const MAX_BUSY_SERVICES = 200;
+/** Services during which a question of ours waits for the VF to have read what it was told before. */
+const MAX_UNREAD_SERVICES = 200;
 
 /** Writes its answer into the message's words. False: refused. */
 type Handler = (record: VfRecord, message: Uint32Array) => boolean;
@@ -55,11 +60,16 @@ export class MailboxService {
   readonly #busy: Uint32Array;
   /** Messages that found the buffer taken. */
   readonly #unsent: ({ message: Uint32Array; words: number } | null)[];
+  readonly #vendor: VendorRequests;
+  /** Per VF: 0, or 1 + services since something was written that it has not acknowledged. */
+  readonly #unread: Uint32Array;
   /** Messages answered so far, by whether they were granted. */
   readonly counts = { granted: 0, refused: 0, resets: 0 };
 
-  constructor(driver: PfDriver) {
+  constructor(driver: PfDriver, timers: TimerClock = realTimers) {
     this.#driver = driver;
+    this.#vendor = new VendorRequests(driver.vfs.length, timers);
+    this.#unread = new Uint32Array(driver.vfs.length);
     this.#mailbox = new PfMailbox(driver.bar);
     this.#busy = new Uint32Array(driver.vfs.length);
     this.#unsent = driver.vfs.map(() => null);
@@ -83,6 +93,8 @@ export class MailboxService {
     let comeBack = false;
     for (const record of this.#driver.vfs) {
       if (this.#takeReset(record.vf)) this.#driver.applyReset(record);
+      // before a reply of ours clears it
+      if (this.#mailbox.hasAcknowledgement(record.vf)) this.#noteRead(record.vf);
       if (this.#mailbox.hasRequest(record.vf) && !this.#serve(record)) comeBack = true;
       if (this.#mailbox.hasAcknowledgement(record.vf)) this.#takeAcknowledgement(record);
       const unsent = this.#unsent[record.vf];
@@ -90,8 +102,19 @@ export class MailboxService {
         this.#send(record.vf, unsent.message, unsent.words);
         if (this.#unsent[record.vf] !== null) comeBack = true;
       }
+      if (!this.#sendQuestion(record)) comeBack = true;
     }
     return comeBack;
+  }
+
+  /** Asks a VF's driver; the caller has the mailboxes served. @throws RangeError for words that are no vendor message */
+  ask(vf: number, words: readonly number[], limitMs: number): Promise<readonly number[]> {
+    return this.#vendor.ask(this.#driver.vf(vf).vf, words, limitMs);
+  }
+
+  /** The VF is taken back: nobody will answer. */
+  abandon(vf: number): void {
+    this.#vendor.abandon(vf);
   }
 
   /** The control message: the VF looks at its link again. Without CTS it learns that it has to reset. */
@@ -122,6 +145,25 @@ export class MailboxService {
     this.#send(record.vf, message, 1);
   }
 
+  #noteRead(vf: number): void {
+    this.#unread[vf] = 0;
+    this.#vendor.acknowledged(vf);
+  }
+
+  /** False: it has to wait. A driver that waits for an answer must not find a question in its place. */
+  #sendQuestion({ vf, clearToSend }: VfRecord): boolean {
+    const words = this.#vendor.due(vf);
+    if (words === null) return true;
+    if (!clearToSend || this.#mailbox.hasRequest(vf)) return false;
+    if (this.#unread[vf]! > 0 && this.#unread[vf]!++ < MAX_UNREAD_SERVICES) return false;
+    const message = Uint32Array.from(words);
+    message[0] = message[0]! | CLEAR_TO_SEND;
+    if (!this.#mailbox.send(vf, message, message.length)) return false;
+    this.#unread[vf] = 1;
+    this.#vendor.sent(vf);
+    return true;
+  }
+
   /** False: the VF holds the buffer. */
   #serve(record: VfRecord): boolean {
     const { vf } = record;
@@ -135,8 +177,11 @@ export class MailboxService {
     this.#busy[vf] = 0;
     this.#mailbox.clearRequest(vf);
     const head = message[0]!;
+    const isAnswer = (head & (SUCCESS | FAILURE)) !== 0;
+    if (isAnswer && isVendorType(head) && this.#vendor.answered(vf, [...message])) return true;
+    this.#vendor.overwritten(vf);
     // an answer of ours, read back
-    if ((head & (SUCCESS | FAILURE)) !== 0) return true;
+    if (isAnswer) return true;
     if ((head & 0xffff) === MESSAGE.reset) {
       this.#answerReset(record);
     } else if (!record.clearToSend) {
@@ -153,6 +198,10 @@ export class MailboxService {
   }
 
   #handle(record: VfRecord, message: Uint32Array): boolean {
+    if (isVendorType(message[0]!)) {
+      record.vendorMessages.set(message[0]! & 0xffff, [...message]);
+      return true;
+    }
     const handler = this.#handlers.get(message[0]! & 0xffff);
     if (handler === undefined) return false;
     try {
@@ -180,7 +229,9 @@ export class MailboxService {
   }
 
   #send(vf: number, message: Uint32Array, words: number): void {
-    this.#unsent[vf] = this.#mailbox.send(vf, message, words) ? null : { message, words };
+    const isSent = this.#mailbox.send(vf, message, words);
+    this.#unsent[vf] = isSent ? null : { message, words };
+    if (isSent) this.#unread[vf] = 1;
   }
 
   // --- messages -------------------------------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ export class PfDriver {
     record.xcastMode = XCAST.multi;
     record.maxFrameBytes = STANDARD_FRAME_BYTES;
     record.frameRefused = false;
+    record.vendorMessages.clear();
     this.#keepOnlyVlan(record, record.portVlan);
     this.setMulticast(record, []);
     this.clearMacvlans(record);

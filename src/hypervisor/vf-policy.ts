@@ -7,12 +7,13 @@
  */
 
 import { PFMAILBOX, VFMAILBOX } from '../hardware/nic/mailbox.js';
-import { pfMailboxOffset } from '../hardware/nic/offsets.js';
+import { MAILBOX_WORDS, pfMailboxOffset } from '../hardware/nic/offsets.js';
 import { isStationMac, ZERO_MAC } from './mac.js';
 import type { PfDriver } from './pf-driver.js';
+import { isVendorType, VENDOR_FIRST, VENDOR_LAST } from './vendor-requests.js';
 import { API, API_SPOKEN, MAX_MULTICAST_HASHES, type VfRecord, XCAST } from './vf-record.js';
 
-export const VF_POLICY_VERSION = 1;
+export const VF_POLICY_VERSION = 2;
 
 export type VfPolicy = {
   version: number;
@@ -25,6 +26,8 @@ export type VfPolicy = {
   vlans: number[];
   multicastHashes: number[];
   macvlans: string[];
+  /** What the driver last said of each vendor type: 16 words each, the first with the type. */
+  vendorMessages: number[][];
   /** The mailbox's flags as the guest would read them, and who owns the buffer. */
   mailbox: { messageWaits: boolean; acknowledged: boolean; guestOwnsBuffer: boolean };
 };
@@ -47,6 +50,7 @@ export interface MailboxWindow {
 const MAX_VLANS = 64;
 const MAX_MACVLANS = 127;
 const MAX_FRAME_BYTES = 9728;
+const MAX_VENDOR_MESSAGES = VENDOR_LAST - VENDOR_FIRST + 1;
 
 /** The vCPU must stand still, and the mailbox have been served. */
 export function exportVfPolicy(driver: PfDriver, vf: number, window: MailboxWindow): VfPolicy {
@@ -71,6 +75,7 @@ export function exportVfPolicy(driver: PfDriver, vf: number, window: MailboxWind
     vlans: [...record.vlans].sort((a, b) => a - b),
     multicastHashes: [...record.multicastHashes],
     macvlans: [...record.macvlans],
+    vendorMessages: [...record.vendorMessages.values()].map((words) => [...words]),
     mailbox,
   };
 }
@@ -88,6 +93,7 @@ export function importVfPolicy(driver: PfDriver, vf: number, value: unknown, win
   driver.setMulticast(record, policy.multicastHashes);
   for (const mac of policy.macvlans) driver.addMacvlan(record, mac);
   driver.setXcastMode(record, policy.xcastMode);
+  for (const words of policy.vendorMessages) record.vendorMessages.set(words[0]! & 0xffff, words);
   if (policy.clearToSend) {
     driver.admit(record);
     driver.setMaxFrame(record, policy.maxFrameBytes);
@@ -158,12 +164,22 @@ export function decodeVfPolicy(value: unknown): VfPolicy {
       integer({ hash }, 'hash', 0xfff),
     ),
     macvlans: list(fields, 'macvlans', MAX_MACVLANS).map((mac) => address(mac, 'macvlans', false)),
+    vendorMessages: list(fields, 'vendorMessages', MAX_VENDOR_MESSAGES).map(vendorMessage),
     mailbox: {
       messageWaits: flag(mailbox, 'messageWaits'),
       acknowledged: flag(mailbox, 'acknowledged'),
       guestOwnsBuffer: flag(mailbox, 'guestOwnsBuffer'),
     },
   };
+}
+
+function vendorMessage(value: unknown): number[] {
+  if (!Array.isArray(value) || value.length !== MAILBOX_WORDS) {
+    throw new VfPolicyError(`a vendor message is not ${MAILBOX_WORDS} words`);
+  }
+  const words = value.map((word) => integer({ word }, 'word', 0xffff_ffff));
+  if (!isVendorType(words[0]!)) throw new VfPolicyError('a vendor message is of no vendor type');
+  return words;
 }
 
 function recordOf(value: unknown, what: string): Record<string, unknown> {

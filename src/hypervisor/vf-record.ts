@@ -39,6 +39,8 @@ export interface VfRecord {
   multicastHashes: readonly number[];
   macvlans: readonly string[];
   maxFrameBytes: number;
+  /** By type: the last message outside the card's own protocol that its driver sent since its reset (16 words). */
+  readonly vendorMessages: Map<number, readonly number[]>;
   /** Its frames are longer than the port's: VFRE stays off. */
   frameRefused: boolean;
 }
@@ -62,6 +64,7 @@ export function newVfRecord(vf: number): VfRecord {
     multicastHashes: [],
     macvlans: [],
     maxFrameBytes: STANDARD_FRAME_BYTES,
+    vendorMessages: new Map(),
     frameRefused: false,
   };
 }

@@ -120,7 +120,7 @@ describe('a VF policy', () => {
     const good = exportVfPolicy(rig.driver, 0, windowOf(rig.admitted(0)));
     expect(decodeVfPolicy(good)).toEqual(good);
     const damaged: Record<string, unknown>[] = [
-      { version: 2 },
+      { version: 3 },
       { mac: '01:00:5e:00:00:01' },
       { mac: 7 },
       { apiVersion: 1 },
