@@ -84,8 +84,8 @@ describe.skipIf(!isImageBuilt)(
       lab = Lab.create();
       plugIn();
       station = lab.peer('52:54:00:00:00:fe', '10.0.0.254');
-      one = await bootLocal(`unix:${join(lab.folder, 'one.sock')}`, MAC.one, 'ip=10.0.0.1');
-      other = await bootLocal(lab.port('other'), MAC.other, 'ip=10.0.0.2');
+      one = await bootLocal(`unix:${join(lab.folder, 'one.sock')}`, MAC.one, 'ip=10.0.0.1 serve=iperf3,http');
+      other = await bootLocal(lab.port('other'), MAC.other, 'ip=10.0.0.2 serve=iperf3,http');
     }, 240_000);
 
     afterAll(async () => {

@@ -18,7 +18,7 @@ describe.skipIf(!isImageBuilt)(
     let guest: LinuxTraveller;
 
     beforeAll(async () => {
-      guest = await LinuxTraveller.boot(['--mtu', '9000']);
+      guest = await LinuxTraveller.boot({ ports: ['--mtu', '9000'] });
       await guest.ask('ip link set eth0 mtu 9000');
     }, LIMIT_MS);
 

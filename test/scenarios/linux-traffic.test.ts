@@ -41,7 +41,7 @@ describe.skipIf(!isImageBuilt)(isImageBuilt ? 'two Linux guests' : NOT_BUILT, { 
       'ip=10.0.0.2 serve=iperf3,http',
       SOAK ? 512 : 256,
     );
-    client = await bootLocal(lab.port('client'), '52:54:00:00:00:01', 'ip=10.0.0.1');
+    client = await bootLocal(lab.port('client'), '52:54:00:00:00:01', 'ip=10.0.0.1 serve=iperf3,http');
     await output('for i in $(seq 100); do ping -c 1 -W 1 10.0.0.2 && break; done');
   }, 240_000);
 

@@ -6,15 +6,24 @@
  */
 import { expect } from 'vitest';
 import { Lab, type VmmProcess } from '../../src/cli/lab.js';
+import type { MigrationReport } from '../../src/migration/report.js';
 import { expectClean } from './expect-clean.js';
-import { bootLocal, IMAGE_FOLDER, type LocalGuest, linuxCommandLine } from './linux-guests.js';
+import { bootLocal, type LocalGuest, savedLinux } from './linux-guests.js';
+import { troubleInKmsg } from './linux-log.js';
 import { migrateAndWait, type ScenarioMigration } from './migrations.js';
 import { until } from './shuttle.js';
 
 export const TRAVELLER_IP = '10.0.0.2';
 export const PARTNER_IP = '10.0.0.1';
-const TROUBLE = /Tx Unit Hang|WARNING|BUG:|Oops|stall|NETDEV WATCHDOG|clocksource.*unstable/;
+const TRAVELLER_MAC = '52:54:00:00:00:02';
 const PATIENCE_MS = 120_000;
+
+export interface TravellerOptions {
+  /** Options of both its ports, as `--mtu`. */
+  readonly ports?: readonly string[];
+  /** The partner's RAM: what it serves is kept there. */
+  readonly partnerMemoryMiB?: number;
+}
 
 interface Place {
   readonly vmm: VmmProcess;
@@ -37,24 +46,28 @@ export class LinuxTraveller {
     this.#firstArrival = firstArrival;
   }
 
-  /** Boots both. `ports`: options of the ports, as `--mtu`. */
-  static async boot(ports: readonly string[] = []): Promise<LinuxTraveller> {
+  /** Boots both. */
+  static async boot({ ports = [], partnerMemoryMiB }: TravellerOptions = {}): Promise<LinuxTraveller> {
     const lab = Lab.create();
     const [wireA, wireB, wireP] = ['pa', 'pb', 'pp'].map((name) => lab.port(name)) as [
       string,
       string,
       string,
     ];
-    const append = linuxCommandLine(`ip=${TRAVELLER_IP} serve=iperf3,http`);
+    const saved = await savedLinux(TRAVELLER_MAC, `ip=${TRAVELLER_IP} serve=iperf3,http`);
     const a = await lab.vmm('linux-a', [
-      ...['run', IMAGE_FOLDER, '--memory', '256M', '--append', append],
-      ...['--vf', `mac=52:54:00:00:00:02,wire=${wireA}`, ...ports],
+      ...['receive', '--listen', `file:${saved}`, '--vf', `wire=${wireA}`, ...ports],
     ]);
     const b = await lab.vmm('linux-b', [
       ...['receive', '--listen', 'tcp:127.0.0.1:0', '--vf', `wire=${wireB}`, ...ports],
     ]);
     const { address } = await b.qmp.execute<{ address: string }>('x-srvm-query-incoming');
-    const partner = await bootLocal(wireP, '52:54:00:00:00:01', `ip=${PARTNER_IP} serve=http`);
+    const partner = await bootLocal(
+      wireP,
+      '52:54:00:00:00:01',
+      `ip=${PARTNER_IP} serve=iperf3,http`,
+      partnerMemoryMiB,
+    );
     const traveller = new LinuxTraveller(
       lab,
       partner,
@@ -91,7 +104,7 @@ export class LinuxTraveller {
   }
 
   /** To the other process, every page compared. */
-  async move(mode: 'scan' | 'shadow-doorbell', options: ScenarioMigration = {}): Promise<void> {
+  async move(mode: 'scan' | 'shadow-doorbell', options: ScenarioMigration = {}): Promise<MigrationReport> {
     const address = await this.#address();
     this.#firstArrival = null;
     const report = await migrateAndWait(this.#here.vmm.qmp, address, {
@@ -102,6 +115,7 @@ export class LinuxTraveller {
     expect(report.status, `${report.error}; ${report.notes.join('; ')}`).toBe('completed');
     expectClean(report);
     [this.#here, this.#there] = [this.#there, this.#here];
+    return report;
   }
 
   /** A migration that is called off in the middle of pre-copy: the guest stays where it is. */
@@ -125,9 +139,7 @@ export class LinuxTraveller {
 
   /** Lines of the kernel's log that nothing healthy writes. */
   async kernelTrouble(): Promise<string[]> {
-    const log = await this.fetchWhenThere('kmsg');
-    expect(log).toContain('Linux version');
-    return log.split('\n').filter((line) => TROUBLE.test(line));
+    return troubleInKmsg(await this.fetchWhenThere('kmsg'));
   }
 
   async linkUps(): Promise<number> {
