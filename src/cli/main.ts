@@ -6,6 +6,7 @@
 import { Command, CommanderError } from 'commander';
 import { benchCommand } from './bench.js';
 import { cancelCommand } from './cancel.js';
+import { compareCommand } from './compare.js';
 import { demoCommand } from './demo.js';
 import { demoLinuxCommand } from './demo-linux.js';
 import { imagesCommand } from './images.js';
@@ -39,6 +40,7 @@ function program(): Command {
     pluginsCommand,
     simulateCommand,
     benchCommand,
+    compareCommand,
     demoCommand,
     demoLinuxCommand,
   ]) {

@@ -5,6 +5,7 @@
  *   idle --listen--> incoming --> idle (the VM is here)                   retired --listen--> incoming
  */
 
+import { type ExitCounts, exitsSince } from '../hypervisor/vm-exits.js';
 import { type CoreSample, CoreSampler } from '../measure/threads.js';
 import { createDestinationMigration, createSourceMigration } from '../migration/create.js';
 import type { DestinationMigration, DestinationPhase, DestinationResult } from '../migration/destination.js';
@@ -29,6 +30,8 @@ export interface MigrateRequest {
 /** The engine's report, and what the cores of this process ran meanwhile. */
 export interface VmmMigrationReport extends MigrationReport {
   readonly cores: readonly CoreSample[];
+  /** Times that the guest left for the hypervisor here meanwhile, by reason. */
+  readonly exits: ExitCounts;
 }
 
 export interface IncomingStatus {
@@ -46,13 +49,15 @@ const SILENCE_LIMIT_MS = 10_000;
 
 type Activity =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'outgoing'; readonly migration: SourceMigration; readonly done: Promise<void> }
-  | { readonly kind: 'incoming'; readonly migration: DestinationMigration; readonly done: Promise<void> };
+  | { readonly kind: 'outgoing'; readonly migration: SourceMigration }
+  | { readonly kind: 'incoming'; readonly migration: DestinationMigration };
 
 export class VmmMigrations {
   readonly #vmm: Vmm;
   readonly #catalog: PluginCatalog;
   #activity: Activity = { kind: 'idle' };
+  /** Resolves when the last activity is over, and what it left behind too. */
+  #done: Promise<void> = Promise.resolve();
   #parameters: MigrationParameters = DEFAULT_PARAMETERS;
   #lastInfo: MigrationInfo = { status: 'none' };
   #lastReport: VmmMigrationReport | null = null;
@@ -123,10 +128,15 @@ export class VmmMigrations {
       onRound: (round) => vmm.emit('X_SRVM_ROUND', { ...round }),
     });
     const sampler = new CoreSampler();
-    const done = migration
-      .run()
-      .then((report) => this.#ended(migration, { ...report, cores: sampler.stop() }));
-    this.#activity = { kind: 'outgoing', migration, done };
+    const exitsBefore = vm.info().exits;
+    this.#activity = { kind: 'outgoing', migration };
+    this.#done = migration.run().then((report) =>
+      this.#ended(migration, {
+        ...report,
+        cores: sampler.stop(),
+        exits: exitsSince(exitsBefore, vm.info().exits),
+      }),
+    );
   }
 
   cancel(): void {
@@ -162,7 +172,8 @@ export class VmmMigrations {
     });
     const bound = await migration.listen();
     this.#incoming = { status: 'listening', address: bound, error: null, result: null };
-    const done = migration.run().then(
+    this.#activity = { kind: 'incoming', migration };
+    this.#done = migration.run().then(
       (result) => this.#arrived(result),
       (error: Error) => {
         process.stderr.write(`srvm: incoming migration on ${uri} failed: ${error.message}\n`);
@@ -170,16 +181,13 @@ export class VmmMigrations {
         this.#setIncoming({ status: 'failed', error: error.message });
       },
     );
-    this.#activity = { kind: 'incoming', migration, done };
     return bound;
   }
 
-  /** Ends whatever is under way. */
+  /** Ends whatever is under way; a VM that has moved away may still be being let go of. */
   async close(): Promise<void> {
-    if (this.#activity.kind === 'idle') return;
-    const { migration, done } = this.#activity;
-    migration.cancel();
-    await done;
+    if (this.#activity.kind !== 'idle') this.#activity.migration.cancel();
+    await this.#done;
   }
 
   async #ended(migration: SourceMigration, report: VmmMigrationReport): Promise<void> {

@@ -38,3 +38,12 @@ export function readExits(control: Int32Array): ExitCounts {
   }
   return counts as ExitCounts;
 }
+
+/** What was counted between two looks; the counters are 32 bits wide and wrap. */
+export function exitsSince(before: ExitCounts, now: ExitCounts): ExitCounts {
+  const counts: Partial<Record<ExitReason, number>> = {};
+  for (const reason of Object.keys(EXIT_REASON) as ExitReason[]) {
+    counts[reason] = (now[reason] - before[reason]) >>> 0;
+  }
+  return counts as ExitCounts;
+}

@@ -16,10 +16,16 @@ export interface BenchRow {
   readonly reached?: boolean;
 }
 
+/** What a user may ask of benchmarks that last as long as they are told to. */
+export interface BenchmarkOptions {
+  /** Round trips in each mode. */
+  readonly trips?: number;
+}
+
 export interface Benchmark {
   readonly name: string;
   readonly what: string;
-  run(): Promise<BenchRow[]>;
+  run(options?: BenchmarkOptions): Promise<BenchRow[]>;
 }
 
 /** Median, minimum and maximum of at least one sample. */

@@ -28,22 +28,52 @@ export interface PhaseMark {
   readonly atSeconds: number;
 }
 
+export interface PageTable {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
 export interface ReportPage {
   readonly title: string;
   readonly subtitle: string;
   readonly facts: readonly (readonly [string, string])[];
+  /** Below the facts. */
+  readonly tables?: readonly PageTable[];
   readonly charts: readonly Chart[];
   readonly marks: readonly PhaseMark[];
   /** The whole report, kept in the page for programs. */
   readonly data: unknown;
 }
 
-const PALETTE = ['#2563eb', '#dc2626', '#059669', '#d97706', '#7c3aed', '#0891b2', '#be185d', '#4d7c0f'];
+const PALETTE = [
+  '#2563eb',
+  '#dc2626',
+  '#059669',
+  '#d97706',
+  '#7c3aed',
+  '#0891b2',
+  '#be185d',
+  '#4d7c0f',
+  '#111827',
+  '#9ca3af',
+  '#f472b6',
+  '#92400e',
+  '#22c55e',
+  '#a3a300',
+];
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** JSON that cannot end the script element it stands in. */
 const scriptJson = (value: unknown): string => JSON.stringify(value).replace(/</g, '\\u003c');
+
+function tableHtml({ title, head, rows }: PageTable): string {
+  const cells = (kind: 'th' | 'td', texts: readonly string[]): string =>
+    texts.map((text) => `<${kind}>${escapeHtml(text)}</${kind}>`).join('');
+  const body = rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('\n');
+  return `<h2>${escapeHtml(title)}</h2><table><tr>${cells('th', head)}</tr>\n${body}</table>`;
+}
 
 export function renderPage(page: ReportPage): string {
   const require = createRequire(import.meta.url);
@@ -52,6 +82,7 @@ export function renderPage(page: ReportPage): string {
   const rows = page.facts.map(
     ([name, value]) => `<tr><th>${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
   );
+  const tables = (page.tables ?? []).map(tableHtml);
   const places = page.charts.map(
     (chart, i) => `<section><h2>${escapeHtml(chart.title)}</h2><div id="chart${i}"></div></section>`,
   );
@@ -65,6 +96,7 @@ table{border-collapse:collapse}th{text-align:left;font-weight:500;color:#444}th,
 </style></head><body>
 <h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.subtitle)}</p>
 <table>${rows.join('\n')}</table>
+${tables.join('\n')}
 ${places.join('\n')}
 <script>${script}</script>
 <script id="report" type="application/json">${scriptJson(page.data)}</script>

@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 export interface ThreadInfo {
   readonly tid: number;
   readonly name: string;
+  /** The process's first thread. */
+  readonly isMain: boolean;
   readonly cpuMs: number;
 }
 
@@ -20,7 +22,7 @@ export function listThreads(): ThreadInfo[] {
     try {
       const name = readFileSync(`/proc/self/task/${tid}/comm`, 'utf8').trim();
       const runNs = Number(readFileSync(`/proc/self/task/${tid}/schedstat`, 'utf8').split(' ', 1)[0]);
-      threads.push({ tid: Number(tid), name, cpuMs: runNs / 1e6 });
+      threads.push({ tid: Number(tid), name, isMain: Number(tid) === process.pid, cpuMs: runNs / 1e6 });
     } catch {
       // it ended between the listing and the reading
     }
@@ -28,8 +30,9 @@ export function listThreads(): ThreadInfo[] {
   return threads;
 }
 
-/** Threads that say nothing about cores: the runtime's own helpers keep the process's name. */
-const MAIN_TID = process.pid;
+/** A thread's core: `main`, the name that it gave itself, or `runtime` for Node's own helpers, which give themselves none. */
+export const coreOf = ({ name, isMain }: ThreadInfo): string =>
+  isMain ? 'main' : name.startsWith('srvm ') ? name.slice(5) : 'runtime';
 
 /** What each core ran in one slice of time. */
 export interface CoreSample {
@@ -68,9 +71,10 @@ export class CoreSampler {
     const now = byTid();
     const sliceMs = nowMs - this.#lastMs;
     const percent: Record<string, number> = {};
-    for (const [tid, { name, cpuMs }] of now) {
-      const core = tid === MAIN_TID ? 'main' : name.startsWith('srvm ') ? name.slice(5) : 'runtime';
-      percent[core] = (percent[core] ?? 0) + ((cpuMs - (this.#last.get(tid)?.cpuMs ?? 0)) * 100) / sliceMs;
+    for (const [tid, thread] of now) {
+      const core = coreOf(thread);
+      const ranMs = thread.cpuMs - (this.#last.get(tid)?.cpuMs ?? 0);
+      percent[core] = (percent[core] ?? 0) + (ranMs * 100) / sliceMs;
     }
     if (this.samples.length < MAX_SAMPLES) this.samples.push({ atMs: nowMs - this.#beganMs, percent });
     this.#lastMs = nowMs;

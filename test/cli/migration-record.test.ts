@@ -48,6 +48,16 @@ const REPORT: VmmMigrationReport = {
   verdict: null,
   dmaCoverage: null,
   notes: ['scan was lapped'],
+  exits: {
+    configRead: 0,
+    configWrite: 0,
+    msixRead: 0,
+    msixWrite: 0,
+    trappedRead: 0,
+    trappedWrite: 0,
+    turnWait: 0,
+    remapWait: 0,
+  },
   cores: [{ atMs: 30, percent: { vcpu: 80, nic: 40 } }],
 };
 

@@ -1,0 +1,143 @@
+/**
+ * What is compared: every figure with its block, its name, and which of a method's trials it is taken from.
+ *
+ *   steady      a rate that every method carries: latency, loss and gaps mean something
+ *   saturated   as much as the guest answers: throughput means something; verified, so its stop is longer
+ */
+import type { Method } from './methods.js';
+import type { Trial } from './trial.js';
+
+export interface MethodTrials {
+  readonly method: Method;
+  readonly steady: readonly Trial[];
+  readonly saturated: readonly Trial[];
+  /** What went wrong, run by run. */
+  readonly failures: readonly string[];
+}
+
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  readonly runs: number;
+}
+
+export interface Figure {
+  readonly name: string;
+  readonly spread: Spread | null;
+}
+
+export interface Block {
+  readonly title: string;
+  /** Figures of each method, in the order of the methods; all have the same names. */
+  readonly methods: readonly (readonly Figure[])[];
+}
+
+type Of = (trial: Trial) => number | null;
+type Row = readonly [name: string, of: Of];
+
+/** @param payloadBits of one datagram. */
+export function blocksOf(methods: readonly MethodTrials[], payloadBits: number): Block[] {
+  const gbps = (perSecond: number): number => (perSecond * payloadBits) / 1e9;
+  const saturated = (each: MethodTrials) => (each.saturated.length > 0 ? each.saturated : each.steady);
+  const steady = (each: MethodTrials) => (each.steady.length > 0 ? each.steady : each.saturated);
+  const block = (
+    title: string,
+    trials: (each: MethodTrials) => readonly Trial[],
+    rows: readonly Row[],
+  ): Block => ({
+    title,
+    methods: methods.map((each) =>
+      rows.map(([name, of]) => ({ name, spread: spreadOf(trials(each).map((trial) => of(trial))) })),
+    ),
+  });
+  const all = methods.flatMap((each) => [...each.steady, ...each.saturated]);
+  return [
+    block('throughput, Gb/s of payload, saturated', saturated, [
+      ['before', ({ before }) => gbps(before.perSecond)],
+      ['during', ({ during }) => gbps(during.perSecond)],
+      ['after', ({ after }) => gbps(after.perSecond)],
+      ['during/before %', ({ before, during }) => ratio(during.perSecond * 100, before.perSecond)],
+    ]),
+    block('latency, us, at the steady rate', steady, [
+      ['before p50', ({ before }) => before.p50Us],
+      ['p99', ({ before }) => before.p99Us],
+      ['during p50', ({ during }) => during.p50Us],
+      ['p99', ({ during }) => during.p99Us],
+      ['after p50', ({ after }) => after.p50Us],
+      ['p99', ({ after }) => after.p99Us],
+    ]),
+    block('the stop, at the steady rate: milliseconds; packets', steady, [
+      ['downtime, engine', ({ report }) => report.downtimeMs],
+      ['longest gap, peer', ({ gapMs }) => gapMs],
+      ['gap before', ({ quietGapMs }) => quietGapMs],
+      ['migration', ({ report }) => report.totalMs],
+      ['lost', ({ load }) => load.lost],
+      ['duplicated', ({ load }) => load.duplicates],
+      ['corrupt', ({ load }) => load.corrupt],
+    ]),
+    block('pages, saturated', saturated, [
+      [
+        'sent',
+        ({ report }) =>
+          report.rounds.reduce((sum, { dataPages, zeroPages }) => sum + dataPages + zeroPages, 0),
+      ],
+      ['DMA wrote', ({ report }) => report.dmaCoverage?.pagesWritten ?? null],
+      ['missed', ({ report }) => report.dmaCoverage?.pagesMissed ?? null],
+      ['over-marked', ({ report }) => report.dmaCoverage?.pagesOverMarked ?? null],
+      ['wrong at the destination', ({ report }) => report.verdict?.pagesDiffering ?? null],
+    ]),
+    block(
+      'CPU, seconds during the migration, by core',
+      steady,
+      keyed(all, ({ cpuDuring }) => cpuDuring),
+    ),
+    block(
+      'CPU, % of a core before the migration',
+      steady,
+      keyed(all, ({ cpuBefore }) => cpuBefore),
+    ),
+    block(
+      'VM exits at the source during the migration',
+      steady,
+      keyed(all, ({ report }) => report.exits, 1),
+    ),
+  ];
+}
+
+/** A column for every name that any trial has at least `least` of. */
+function keyed(
+  trials: readonly Trial[],
+  of: (trial: Trial) => Readonly<Record<string, number>>,
+  least = 0.001,
+): Row[] {
+  const names = new Set<string>();
+  for (const trial of trials) {
+    for (const [name, value] of Object.entries(of(trial))) if (value >= least) names.add(name);
+  }
+  return [...names].sort().map((name) => [name, (trial) => of(trial)[name] ?? 0]);
+}
+
+const ratio = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
+
+/** Null when no trial has the figure. */
+export function spreadOf(samples: readonly (number | null)[]): Spread | null {
+  const sorted = samples.filter((sample) => sample !== null).sort((a, b) => a - b);
+  if (sorted.length === 0) return null;
+  return { median: middle(sorted), min: sorted[0]!, max: sorted.at(-1)!, runs: sorted.length };
+}
+
+function middle(sorted: readonly number[]): number {
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+}
+
+/** How a method's guest differs from the one that knows of nothing. */
+export function guestText({ claims, image, plugin, imageFolder }: Method): string {
+  if (plugin === null) return `paravirtual NIC (${image.name})`;
+  if (claims.needsGuestHelp === true) return `helps: own driver (${image.name})`;
+  return imageFolder.includes(`-${guestVariantOf(claims)}`) ? `own driver (${image.name})` : 'unmodified';
+}
+
+const guestVariantOf = (claims: Method['claims']): string | undefined =>
+  (claims as { guestVariant?: string }).guestVariant;

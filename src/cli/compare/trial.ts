@@ -1,0 +1,166 @@
+/**
+ * One method, one load, one migration: two VMM processes, a switch and a load between them, and what was seen.
+ *
+ *   boot -> load until it runs evenly -> [before] -> [during: order to migrate .. guest stopped] -> stop -> [after]
+ *
+ * All windows are cut afterwards out of one log of replies, at the moments that the engine's report names.
+ */
+
+import type { VmmMigrationReport } from '../../control/vmm-migration.js';
+import { EchoLoad, type EchoLoadReport, type Offer } from '../../measure/load/echo-load.js';
+import type { SliceFigures } from '../../measure/load/reply-log.js';
+import type { ThreadInfo } from '../../measure/threads.js';
+import { followMigration } from '../follow-migration.js';
+import { Lab, LabError, sleep, type VmmProcess } from '../lab.js';
+import { type CpuByCore, cpuSeconds, cpuShares } from './cpu.js';
+import type { Method } from './methods.js';
+
+export interface TrialOptions {
+  readonly method: Method;
+  readonly memory: string;
+  readonly load: Offer;
+  readonly payloadBytes: number;
+  /** Compare every page at the destination: it lengthens the stop. */
+  readonly verify: boolean;
+}
+
+export interface Trial {
+  readonly method: string;
+  readonly report: VmmMigrationReport;
+  readonly load: EchoLoadReport;
+  readonly before: SliceFigures;
+  readonly during: SliceFigures;
+  readonly after: SliceFigures;
+  /** Longest time without a reply from the order to migrate on, and in the window before, for comparison. */
+  readonly gapMs: number;
+  readonly quietGapMs: number;
+  /** CPU of both processes: shares of a core in the window before, seconds from the order to the end of the migration. */
+  readonly cpuBefore: CpuByCore;
+  readonly cpuDuring: CpuByCore;
+  readonly curve: Curve;
+}
+
+/** Seen from the order to migrate on, in slices of `bucketMs`; the first begins at `fromMs` (before it). */
+export interface Curve {
+  readonly fromMs: number;
+  readonly bucketMs: number;
+  readonly perSecond: readonly number[];
+  readonly medianUs: readonly (number | null)[];
+}
+
+const GUEST_IP = '10.0.0.2';
+const GUEST_MAC = '52:54:00:00:00:01';
+const PEER = { mac: '52:54:00:00:00:fe', ip: '10.0.0.1' } as const;
+const WARM_UP_MS = 500;
+const WINDOW_MS = 1500;
+const DRAIN_MS = 200;
+const FIRST_REPLY_MS = 20_000;
+const BUCKET_MS = 50;
+/**
+ * The pages of a small guest are copied in a moment. Under this cap the copying of what its rings dirty lasts long enough
+ * for throughput in pre-copy to be seen; it does not apply while the guest stands still.
+ */
+const MAX_BANDWIDTH = 3 * 2 ** 20;
+const MAX_ROUNDS = 3;
+
+export async function runTrial(options: TrialOptions): Promise<Trial> {
+  const { method, memory, payloadBytes } = options;
+  const lab = Lab.create();
+  try {
+    const hop = `unix:${lab.folder}/hop.sock`;
+    const vfs = (wire: string, mac: string) => ['--vf', `${mac}wire=${wire}`];
+    const [source, destination] = await Promise.all([
+      lab.vmm('compare-a', [
+        'run',
+        method.imageFolder,
+        '--memory',
+        memory,
+        '--append',
+        `ip=${GUEST_IP}`,
+        ...vfs(lab.port('p0'), `mac=${GUEST_MAC},`),
+      ]),
+      lab.vmm('compare-b', ['receive', '--listen', hop, ...vfs(lab.port('p1'), '')]),
+    ]);
+    const load = new EchoLoad({
+      peer: lab.peer(PEER.mac, PEER.ip),
+      targetIp: GUEST_IP,
+      offer: options.load,
+      payloadBytes,
+    });
+    load.start();
+    await firstReply(load, method);
+    await sleep(WARM_UP_MS);
+    return await observe(options, { source, destination, hop, load });
+  } finally {
+    await lab.close();
+  }
+}
+
+interface Scene {
+  readonly source: VmmProcess;
+  readonly destination: VmmProcess;
+  readonly hop: string;
+  readonly load: EchoLoad;
+}
+
+async function observe(options: TrialOptions, { source, destination, hop, load }: Scene): Promise<Trial> {
+  const { method, verify } = options;
+  const began = await Promise.all([threadsOf(source), threadsOf(destination)]);
+  await sleep(WINDOW_MS);
+  const ordered = await Promise.all([threadsOf(source), threadsOf(destination)]);
+  const report = await followMigration(source.qmp, {
+    uri: hop,
+    ...(method.plugin === null ? {} : { plugin: method.plugin, pluginOptions: method.options }),
+    parameters: {
+      'downtime-limit': 1,
+      'max-bandwidth': MAX_BANDWIDTH,
+      'x-srvm-max-rounds': MAX_ROUNDS,
+      'x-srvm-verify': verify,
+    },
+  });
+  const arrived = await threadsOf(destination);
+  await sleep(WINDOW_MS);
+  load.stop();
+  await sleep(DRAIN_MS);
+
+  const orderNs = report.startedAtNs;
+  const windowNs = WINDOW_MS * 1e6;
+  const endNs = orderNs + (report.runningAtMs ?? report.totalMs) * 1e6;
+  const stopNs = orderNs + (report.stoppedAtMs ?? report.totalMs) * 1e6;
+  const { replies } = load;
+  return {
+    method: method.name,
+    report,
+    load: load.report(),
+    before: replies.slice(orderNs - windowNs, orderNs),
+    during: replies.slice(orderNs, stopNs),
+    after: replies.slice(endNs, endNs + windowNs),
+    gapMs: replies.longestGapNs(orderNs, endNs + windowNs) / 1e6,
+    quietGapMs: replies.longestGapNs(orderNs - windowNs, orderNs) / 1e6,
+    cpuBefore: cpuShares(began, ordered, WINDOW_MS),
+    cpuDuring: cpuSeconds(report, ordered[1], arrived),
+    curve: curveOf(load, orderNs, endNs + windowNs),
+  };
+}
+
+function curveOf({ replies }: EchoLoad, orderNs: number, untilNs: number): Curve {
+  const fromNs = orderNs - WINDOW_MS * 1e6;
+  const bucketNs = BUCKET_MS * 1e6;
+  const buckets = Math.max(1, Math.floor((untilNs - fromNs) / bucketNs));
+  return {
+    fromMs: WINDOW_MS,
+    bucketMs: BUCKET_MS,
+    perSecond: replies.rates(fromNs, bucketNs, buckets),
+    medianUs: replies.medians(fromNs, bucketNs, buckets),
+  };
+}
+
+const threadsOf = ({ qmp }: VmmProcess): Promise<ThreadInfo[]> => qmp.execute('x-srvm-query-threads');
+
+async function firstReply({ replies }: EchoLoad, { name }: Method): Promise<void> {
+  for (let waitedMs = 0; replies.count === 0; waitedMs += 10) {
+    if (waitedMs > FIRST_REPLY_MS)
+      throw new LabError(`${name}: the guest did not answer within ${FIRST_REPLY_MS / 1000} s`);
+    await sleep(10);
+  }
+}
