@@ -76,8 +76,6 @@ export class ShadowRelay {
       this.#words.fill(0);
       for (const queue of this.#queues) queue.copyRegisters();
       this.#refreshCounters();
-      // the first turn may be far off: who writes and reads before it waits for it
-      this.#view.pages.turnStarted();
       this.#say(TRACKING.shadow);
     });
     for (const queue of this.#queues) queue.rememberPosted();

@@ -54,7 +54,10 @@ class TxQueue {
   #everMoved = false;
   /** A descriptor asked for a context that was set before anybody looked. */
   #usesUnknown = false;
-  /** Contexts, a bit each, that may have been set again where nobody looked: what is remembered may be old. */
+  /**
+   * Contexts, a bit each, that may have been set again where nobody looked: what is remembered of them may be old. One that
+   * was never seen is another matter: who uses it is seen to (#usesUnknown).
+   */
   #unsure = 0;
 
   constructor(view: CoreView, queue: number) {
@@ -111,7 +114,7 @@ class TxQueue {
       this.#view.note(
         `Tx queue ${this.#queue} uses a context that was set before tracking began: it cannot be moved`,
       );
-    } else if (this.#unsure !== 0 && this.#knownMask() !== 0) {
+    } else if ((this.#unsure & this.#knownMask()) !== 0) {
       this.#view.note(
         `Tx queue ${this.#queue} may have been given another context while its ring went round: the last one seen is moved`,
       );

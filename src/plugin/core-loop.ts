@@ -33,7 +33,7 @@ export interface CoreLoopCounters {
 }
 
 export class CoreLoop {
-  readonly #core: Core;
+  readonly core: Core;
   readonly #pages: BarPages;
   readonly #clock: Clock;
   readonly #control: Int32Array;
@@ -49,18 +49,20 @@ export class CoreLoop {
   #longestGapNs = 0;
   #turnWallNs = 0;
 
+  /** @param makeCore may map pages to shadow: who writes and reads one before the first turn waits for it, however far off */
   constructor(
-    core: Core,
+    makeCore: () => Core,
     pages: BarPages,
     clock: Clock,
     control: Int32Array,
     acknowledge: (sequence: number) => void,
   ) {
-    this.#core = core;
     this.#pages = pages;
     this.#clock = clock;
     this.#control = control;
     this.#acknowledge = acknowledge;
+    pages.turnStarted();
+    this.core = makeCore();
   }
 
   get stopRequested(): boolean {
@@ -77,8 +79,8 @@ export class CoreLoop {
     if (this.#lastStartNs >= 0)
       this.#longestGapNs = Math.max(this.#longestGapNs, startNs - this.#lastStartNs);
     this.#lastStartNs = startNs;
-    const work = this.#core.step();
-    this.#open = this.#core.turnOpen ?? false;
+    const work = this.core.step();
+    this.#open = this.core.turnOpen ?? false;
     this.#turnWallNs += this.#clock.nowNs() - startNs;
     this.#lastWork = work;
     if (!this.#open) this.#endTurn(work);
@@ -103,7 +105,7 @@ export class CoreLoop {
     if (this.#open) return OPEN_NS;
     if (Atomics.load(this.#control, CORE_CONTROL.turnRequest) !== this.#acknowledged) return 0;
     if (this.stopRequested) return 0;
-    if (this.#core.idleNs) return this.#core.idleNs();
+    if (this.core.idleNs) return this.core.idleNs();
     return this.#lastWork === 0 ? IDLE_NS : 0;
   }
 

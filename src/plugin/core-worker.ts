@@ -21,7 +21,6 @@ nameThread('srvm tracker');
 const bornNs = realClock.nowNs();
 let loopCpuStartNs = 0;
 let loop: CoreLoop | null = null;
-let core: Core | null = null;
 
 const post = (message: CoreMessage): void => port.postMessage(message);
 
@@ -31,7 +30,7 @@ function report(): CoreReport {
     cpuNs,
     loopCpuNs: loop === null ? 0 : cpuNs - loopCpuStartNs,
     aliveNs: realClock.nowNs() - bornNs,
-    counters: { ...(loop?.counters() ?? {}), ...(core?.counters?.() ?? {}) },
+    counters: { ...(loop?.counters() ?? {}), ...(loop?.core.counters?.() ?? {}) },
   };
 }
 
@@ -71,14 +70,14 @@ try {
   const control = new Int32Array(env.control);
   Atomics.wait(control, CORE_CONTROL.go, 0);
   if (Atomics.load(control, CORE_CONTROL.stop) === 0) {
-    core = createCore(view, env.data);
-    loop = new CoreLoop(core, device.pages, device.clock, control, (sequence) =>
+    const makeCore = (): Core => createCore(view, env.data);
+    loop = new CoreLoop(makeCore, device.pages, device.clock, control, (sequence) =>
       post({ kind: 'turn', sequence }),
     );
     loopCpuStartNs = threadCpuNs() ?? 0;
     post({ kind: 'ready' });
     drive(loop, device);
-    core.finish?.();
+    loop.core.finish?.();
   }
   post({ kind: 'ended', report: report() });
 } catch (error) {

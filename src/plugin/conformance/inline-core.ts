@@ -1,6 +1,6 @@
 /** A plugin's core in the caller's thread: the same loop as the worker's, one step at a time, as the caller likes. */
 import type { Clock } from '../../hardware/clock.js';
-import type { CoreModule } from '../core-api.js';
+import type { Core, CoreModule, CoreView } from '../core-api.js';
 import { CORE_CONTROL, CORE_CONTROL_WORDS, CoreLoop } from '../core-loop.js';
 import type { CoreReport } from '../core-messages.js';
 import { type CoreStart, type RunningCore, sharedWordsOf } from '../core-thread.js';
@@ -25,24 +25,23 @@ export class InlineCore implements RunningCore {
     this.shared = sharedWordsOf(start.request);
     this.#meanwhile = meanwhile;
     const { parts } = start.access;
-    const core = module.createCore(
-      {
-        vf: parts.vf,
-        ram: parts.ram,
-        bar0: parts.bar0,
-        bar3: parts.bar3,
-        pf: parts.pf,
-        pages: parts.pages,
-        clock,
-        dirty: new SharedDirtyMarks(start.dirty, start.dirtyPages),
-        shared: this.shared,
-        note: start.onNote,
-      },
-      start.request.data,
-    );
-    this.#loop = new CoreLoop(core, parts.pages, clock, this.#control, (sequence) => {
+    const view: CoreView = {
+      vf: parts.vf,
+      ram: parts.ram,
+      bar0: parts.bar0,
+      bar3: parts.bar3,
+      pf: parts.pf,
+      pages: parts.pages,
+      clock,
+      dirty: new SharedDirtyMarks(start.dirty, start.dirtyPages),
+      shared: this.shared,
+      note: start.onNote,
+    };
+    const makeCore = (): Core => module.createCore(view, start.request.data);
+    this.#loop = new CoreLoop(makeCore, parts.pages, clock, this.#control, (sequence) => {
       this.#acknowledged = sequence;
     });
+    const { core } = this.#loop;
     this.#finish = () => core.finish?.();
     this.#counters = () => core.counters?.() ?? {};
   }

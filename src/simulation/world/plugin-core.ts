@@ -149,11 +149,11 @@ export class PluginCore implements RunningCore {
     const { faults, host } = this.#env;
     faults.pass('createCore');
     const { view, pages, clock } = this.#openView();
-    const core = this.#module.createCore(view, this.#start.request.data);
-    const loop = new CoreLoop(core, pages, clock, this.#control, (sequence) => {
+    const makeCore = (): Core => this.#module.createCore(view, this.#start.request.data);
+    const loop = new CoreLoop(makeCore, pages, clock, this.#control, (sequence) => {
       host.post('turn', () => this.#acknowledge(sequence));
     });
-    this.#made = { core, loop };
+    this.#made = { core: loop.core, loop };
     host.post('core ready', () => this.#onReady?.resolve());
     return stepEnd(this.#costOf(0), 0);
   }
