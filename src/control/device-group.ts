@@ -35,6 +35,10 @@ export class DeviceGroup implements DeviceMigrator {
     };
   }
 
+  async beforePause(): Promise<void> {
+    await this.#all(async (device) => device.beforePause?.());
+  }
+
   async quiesce(): Promise<void> {
     await this.#all((device) => device.quiesce());
   }

@@ -6,6 +6,7 @@
  *     `------------------- anything fails, or the link is gone, before COMMIT: the VM is destroyed ----------'
  */
 import type { DestinationStream } from './destination-stream.js';
+import type { TrackerReport } from './device-migrator.js';
 import {
   MigrationCancelledError,
   MigrationError,
@@ -42,6 +43,8 @@ export interface DestinationResult {
   readonly runningAtNs: number;
   /** CPU that receiving took on its own core; null where it had none. */
   readonly receiverCpuNs: number | null;
+  /** What the plugin counted at this end; null without a device. */
+  readonly tracker: TrackerReport | null;
   readonly notes: readonly string[];
 }
 
@@ -72,6 +75,7 @@ export class DestinationMigration {
   #phase: DestinationPhase = 'listening';
   #reservation: Reservation | null = null;
   #committed = false;
+  #tracker: TrackerReport | null = null;
   #finished: Promise<DestinationResult> | null = null;
 
   constructor(options: DestinationMigrationOptions) {
@@ -198,6 +202,7 @@ export class DestinationMigration {
       activateMs,
       runningAtNs,
       receiverCpuNs: stream.cpuNs ?? null,
+      tracker: this.#tracker,
       notes: this.#notes,
     };
   }
@@ -240,7 +245,7 @@ export class DestinationMigration {
       this.#noted('answering RUNNING', () => this.#send(FRAME.running, { activateMs, runningAtNs })),
     ]);
     await this.#noted('ending the device migration', async () => {
-      await vm.device?.stop();
+      this.#tracker = (await vm.device?.stop()) ?? null;
     });
     return { activateMs, runningAtNs };
   }

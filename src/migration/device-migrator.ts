@@ -2,7 +2,7 @@
  * What the migration engine needs of a passed-through device: its DMA's dirty pages in pre-copy, and its state at the
  * switch. The plugin host implements this for plugins; the engine never sees a plugin.
  *
- *   source:       prepare -> start -> (harvest)* -> quiesce -> harvest -> saveState -> stop          (success)
+ *   source:       prepare -> start -> (harvest)* -> beforePause -> quiesce -> harvest -> saveState -> stop   (success)
  *                 any of them fails, or cancel:  rollback -> stop                         (VM goes on)
  *   destination:  restoreState (before the vCPU runs)
  */
@@ -44,6 +44,8 @@ export interface DeviceMigrator {
   start(): Promise<void>;
   /** Adds the pages DMA wrote since the last harvest to `into` (one byte per 4 KiB page of guest RAM). */
   harvest(into: Uint8Array): Promise<HarvestReport>;
+  /** The vCPU still runs, and is paused next: for what the guest itself has to do. Not called for a guest that stood. */
+  beforePause?(): Promise<void>;
   /** The vCPU is paused. Stops the device's DMA and does the tracker's last pass; harvest once more afterwards. */
   quiesce(): Promise<void>;
   /** Device state, encoded by the plugin host (versioned, bounded). Only after quiesce(). */

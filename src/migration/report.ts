@@ -31,6 +31,8 @@ export interface RoundReport {
 
 /** The stop, part by part. Parts overlap where the engine overlaps them, so the whole is less than their sum. */
 export interface DowntimeParts {
+  /** What the method had the guest do before its vCPU was paused: before the downtime as the engine counts it. */
+  beforePauseMs: number;
   pauseVcpuMs: number;
   quiesceMs: number;
   lastHarvestMs: number;
@@ -81,6 +83,7 @@ export interface MigrationReport {
 }
 
 export const emptyDowntimeParts = (): DowntimeParts => ({
+  beforePauseMs: 0,
   pauseVcpuMs: 0,
   quiesceMs: 0,
   lastHarvestMs: 0,

@@ -237,6 +237,11 @@ export class SourceMigration {
     this.#phases.to({ phase: 'stop-and-copy' });
     stream.setBandwidth(0);
     const { timed, parts } = this.#timeline;
+    if (this.#wasRunning && device?.beforePause) {
+      parts.beforePauseMs = await timed(() =>
+        this.#step('getting the guest ready', async () => device.beforePause?.()),
+      );
+    }
     this.#timeline.stopped();
     if (this.#wasRunning) {
       parts.pauseVcpuMs = await timed(() => this.#step('pausing the vCPU', () => vm.pause()));

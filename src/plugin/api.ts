@@ -24,10 +24,12 @@
 export { HotplugError, type HotplugFailure } from '../hypervisor/hotplug.js';
 export type { Core, CoreHandle, CoreModule, CoreRequest, CoreView, CreateCore } from './core-api.js';
 export {
+  type ArrivalCounters,
   claimsOf,
   type DeviceContext,
   definePlugin,
   type FullClaims,
+  type GuestChannel,
   type HostFeature,
   type HotPlug,
   type IommuDirtyBits,

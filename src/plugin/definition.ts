@@ -1,7 +1,7 @@
 /**
  * What a plugin is: a name, options, and the methods the host calls around one migration of one VF.
  *
- *   source       createTracker -> start -> (beforeHarvest)* -> quiesce -> beforeHarvest -> saveDevice -> stop
+ *   source       createTracker -> start -> (beforeHarvest)* -> beforePause -> quiesce -> beforeHarvest -> saveDevice -> stop
  *                anything fails, or the user cancels:           rollbackDevice -> stop        (the VM goes on)
  *   destination  restoreDevice -> announce
  *
@@ -121,6 +121,11 @@ export interface Tracker {
   start?(core: CoreHandle | null): void | Promise<void>;
   /** Before marks are taken, in each round; the core has just had a whole turn. */
   beforeHarvest?(core: CoreHandle | null): void | Promise<void>;
+  /**
+   * The vCPU still runs and is paused when this resolves: for what the guest has to do itself before the switch. Not called
+   * for a guest that stands.
+   */
+  beforePause?(core: CoreHandle | null): void | Promise<void>;
   /** The vCPU stands still. Stop the device's DMA; have every page marked that it wrote. */
   quiesce(core: CoreHandle | null): void | Promise<void>;
   /** The core has ended. Give back what start() took (page mappings). Called once, whatever happened. */
@@ -147,9 +152,15 @@ export interface PluginDefinition<T extends Tracker = Tracker> {
   restoreDevice(context: DeviceContext, state: StateFields): void | Promise<void>;
   /** Before commitment, in any state after createTracker: the device goes on as if nothing had happened. Idempotent. */
   rollbackDevice(context: TrackerContext, tracker: T): void | Promise<void>;
-  /** After restoreDevice and commitment; without it the host announces through the PF. */
-  announce?(context: DeviceContext): void | Promise<void>;
+  /**
+   * After restoreDevice and commitment, the guest running; without it the host announces through the PF. What it counted
+   * goes into the destination's report.
+   */
+  announce?(context: DeviceContext): void | Promise<void> | ArrivalCounters | Promise<ArrivalCounters>;
 }
+
+/** Numbers of the destination's; names end in their unit. */
+export type ArrivalCounters = Readonly<Record<string, number>>;
 
 /** What not every host has. `iommu-dirty-bits`: DeviceContext.iommuDirty. */
 export const HOST_FEATURES = ['iommu-dirty-bits'] as const;

@@ -25,7 +25,7 @@ import {
   loadCoreThread,
   type RunningCore,
 } from './core-thread.js';
-import type { PluginDefinition, Tracker, TrackerContext } from './definition.js';
+import type { ArrivalCounters, PluginDefinition, Tracker, TrackerContext } from './definition.js';
 import type { DeviceAccess } from './device-access.js';
 import { dirtyMapBytes, SharedDirtyMarks } from './dirty-marks.js';
 import { PluginOrderError, PluginRequirementError, PluginTimeout } from './errors.js';
@@ -39,6 +39,7 @@ const LEGAL: Readonly<Record<string, readonly Phase[]>> = {
   prepare: ['idle'],
   start: ['idle', 'prepared'],
   harvest: ['tracking', 'quiesced'],
+  beforePause: ['tracking'],
   quiesce: ['tracking'],
   saveState: ['quiesced'],
   restoreState: ['idle'],
@@ -81,6 +82,7 @@ export class PluginMigrator implements DeviceMigrator {
   #core: RunningCore | null = null;
   #coreReport: CoreReport | null = null;
   #stopping: Promise<TrackerReport> | null = null;
+  #arrivalCounters: ArrivalCounters = {};
   #pagesMarked = 0;
   #notes: string[] = [];
   #freshNotes: string[] = [];
@@ -188,6 +190,12 @@ export class PluginMigrator implements DeviceMigrator {
     return { pages, notes };
   }
 
+  async beforePause(): Promise<void> {
+    this.#expect('beforePause');
+    const tracker = this.#tracker!;
+    await this.#call('beforePause', () => tracker.beforePause?.(this.#core));
+  }
+
   async quiesce(): Promise<void> {
     this.#expect('quiesce');
     const tracker = this.#tracker!;
@@ -217,7 +225,7 @@ export class PluginMigrator implements DeviceMigrator {
       return;
     }
     try {
-      await this.#call('announce', () => announce(this.#context));
+      this.#arrivalCounters = (await this.#call('announce', () => announce(this.#context))) ?? {};
     } catch (error) {
       // the guest runs here: whatever the plugin does, the network learns of it
       await this.#call('announce', () => this.#context.announce());
@@ -257,7 +265,7 @@ export class PluginMigrator implements DeviceMigrator {
       coreCpuNs: this.#coreReport?.cpuNs ?? 0,
       coreAliveNs: this.#coreReport?.aliveNs ?? 0,
       pagesMarked: this.#pagesMarked,
-      counters: { ...this.#coreCounters(), ...this.#trackerCounters() },
+      counters: { ...this.#coreCounters(), ...this.#trackerCounters(), ...this.#arrivalCounters },
       notes: this.#notes,
     };
   }
