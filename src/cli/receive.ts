@@ -4,7 +4,7 @@ import { MAX_RAM_BYTES } from '../machine/layout.js';
 import { parseSize, parseVf } from './options.js';
 import { repeatable } from './output.js';
 import { linkSpeed, portMtu } from './run.js';
-import { serveVmm } from './serve.js';
+import { IOMMU_OPTION, serveVmm } from './serve.js';
 
 interface ReceiveOptions {
   readonly name: string;
@@ -14,6 +14,7 @@ interface ReceiveOptions {
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
+  readonly iommu?: string;
   readonly console?: boolean;
 }
 
@@ -27,6 +28,7 @@ export function receiveCommand(): Command {
     .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
+    .option(...IOMMU_OPTION)
     .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
     .option('--no-console', "do not print the guest's console")
     .addHelpText(
@@ -42,6 +44,7 @@ export function receiveCommand(): Command {
         console: options.console === true ? 'terminal' : (options.console ?? true),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         mtu: portMtu(options.mtu),
+        iommu: options.iommu,
         plugins: options.plugin,
         begin: async ({ migrations }) =>
           `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes)}`,

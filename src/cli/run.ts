@@ -4,9 +4,9 @@ import { type ImageKind, readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
 import { type GuestImage, isLinux } from '../hypervisor/guest-kind.js';
 import { MAX_COMPONENT_RAM_BYTES, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
-import { OptionError, parseKeyValues, parseSize, parseVf, parseWhole } from './options.js';
+import { OptionError, parseSize, parseVf, parseWhole } from './options.js';
 import { repeatable } from './output.js';
-import { serveVmm } from './serve.js';
+import { IOMMU_OPTION, serveVmm } from './serve.js';
 
 interface RunOptions {
   readonly name?: string;
@@ -41,10 +41,7 @@ export function runCommand(): Command {
     )
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
-    .option(
-      '--iommu <iommu>',
-      "dirty-bits=on: the host's IOMMU keeps dirty bits (off, as the hardware SRVM was made for)",
-    )
+    .option(...IOMMU_OPTION)
     .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
     .option('--no-console', "do not print the guest's console")
     .addHelpText(
@@ -60,15 +57,10 @@ export function runCommand(): Command {
         console: consoleOf(options.console, image.kind === 'rv64-linux'),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         mtu: portMtu(options.mtu),
+        iommu: options.iommu,
         plugins: options.plugin,
         begin: async ({ vmm }) => {
-          const vm = await vmm.createVm(
-            image,
-            ramBytes,
-            options.append ?? image.commandLine,
-            vfs,
-            iommuDirtyBits(options.iommu),
-          );
+          const vm = await vmm.createVm(image, ramBytes, options.append ?? image.commandLine, vfs);
           vm.start();
           return `image ${image.name} runs${kernelOf(vm.image)}`;
         },
@@ -91,14 +83,6 @@ export const portMtu = (text: string | undefined): number | undefined =>
 
 export const linkSpeed = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);
-
-function iommuDirtyBits(text: string | undefined): boolean {
-  if (text === undefined) return false;
-  const value = parseKeyValues(text, '--iommu', ['dirty-bits'] as const)['dirty-bits'];
-  if (value !== 'on' && value !== 'off')
-    throw new OptionError(`--iommu: dirty-bits is on or off, not '${value}'`);
-  return value === 'on';
-}
 
 function ramSize(text: string, kind: ImageKind): number {
   const bytes = parseSize(text, '--memory');

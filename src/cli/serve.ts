@@ -7,7 +7,7 @@ import { QmpServer } from '../control/qmp-server.js';
 import { controlSocketOf } from '../control/runtime-dir.js';
 import { Vmm } from '../control/vmm.js';
 import { VmmMigrations } from '../control/vmm-migration.js';
-import { OptionError } from './options.js';
+import { OptionError, parseKeyValues } from './options.js';
 import { GuestTerminal } from './terminal.js';
 
 export interface ServeOptions {
@@ -17,10 +17,25 @@ export interface ServeOptions {
   readonly linkSpeedMbps: number | undefined;
   /** Longest packet of the ports, bytes. */
   readonly mtu: number | undefined;
+  /** --iommu, as it was given. */
+  readonly iommu: string | undefined;
   /** Further plugins, by folder or package. */
   readonly plugins?: readonly string[];
   /** Makes the VM, or waits for one; returns what to say. */
   begin(context: { vmm: Vmm; migrations: VmmMigrations }): Promise<string>;
+}
+
+export const IOMMU_OPTION = [
+  '--iommu <iommu>',
+  "dirty-bits=on: the host's IOMMU keeps dirty bits (off, as the hardware SRVM was made for)",
+] as const;
+
+function iommuDirtyBits(text: string | undefined): boolean {
+  if (text === undefined) return false;
+  const value = parseKeyValues(text, '--iommu', ['dirty-bits'] as const)['dirty-bits'];
+  if (value !== 'on' && value !== 'off')
+    throw new OptionError(`--iommu: dirty-bits is on or off, not '${value}'`);
+  return value === 'on';
 }
 
 export async function serveVmm(options: ServeOptions): Promise<void> {
@@ -41,6 +56,7 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
       : null;
   const vmm: Vmm = new Vmm({
     name,
+    iommuDirtyBits: iommuDirtyBits(options.iommu),
     emit: (event, data) => server?.emit(event, data),
     ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),
     ...(options.mtu === undefined ? {} : { mtu: options.mtu }),

@@ -113,6 +113,7 @@ export class IncomingHost implements DestinationHost {
       memory,
       incoming: true,
       vfs: await vmm.openVfs(vfs.slice(0, offer.vfCount)),
+      iommuDirtyBits: vmm.iommuDirtyBits,
     });
     vmm.adopt(vm);
     const device = deviceOf(vm, plugin, offer.plugin?.options ?? {});

@@ -27,6 +27,8 @@ export interface VmmOptions {
   readonly linkSpeedMbps?: number;
   /** Longest packet of the ports; 1500 by default. */
   readonly mtu?: number;
+  /** The host's IOMMU keeps dirty bits. */
+  readonly iommuDirtyBits?: boolean;
   readonly emit: (event: string, data?: JsonObject) => void;
   /** A line of the guest's console. */
   readonly onConsole?: (line: string) => void;
@@ -44,6 +46,7 @@ const ETHERNET_BYTES = 18;
 
 export class Vmm {
   readonly name: string;
+  readonly iommuDirtyBits: boolean;
   readonly emit: VmmOptions['emit'];
   readonly #options: VmmOptions;
   /** By wire: VFs with the same wire are VFs of one card. */
@@ -53,6 +56,7 @@ export class Vmm {
 
   constructor(options: VmmOptions) {
     this.name = options.name;
+    this.iommuDirtyBits = options.iommuDirtyBits === true;
     this.emit = options.emit;
     this.#options = options;
   }
@@ -74,7 +78,6 @@ export class Vmm {
     ramBytes: number,
     commandLine: string,
     vfs: readonly VfRequest[],
-    iommuDirtyBits = false,
   ): Promise<VirtualMachine> {
     if (!statSync(image.component, { throwIfNoEntry: false })) {
       const build = image.kind === 'component' ? 'images' : `image:${image.name}`;
@@ -90,7 +93,7 @@ export class Vmm {
           : readLinuxImage(image.component, image.name, ramBytes),
       commandLine,
       vfs: await this.openVfs(vfs),
-      iommuDirtyBits,
+      iommuDirtyBits: this.iommuDirtyBits,
       onEvent: (event) => this.#onVmEvent(event),
     });
     this.#vm = vm;

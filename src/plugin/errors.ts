@@ -10,6 +10,11 @@ export class PluginOptionError extends Error {
   override readonly name = 'PluginOptionError';
 }
 
+/** The host lacks what the plugin's method needs. */
+export class PluginRequirementError extends Error {
+  override readonly name = 'PluginRequirementError';
+}
+
 /** A method of the plugin threw, or its core did. */
 export class PluginFailure extends Error {
   override readonly name = 'PluginFailure';

@@ -11,6 +11,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
+  HOST_FEATURES,
   type OptionSpec,
   PLUGIN_API_VERSION,
   type PluginClaims,
@@ -31,6 +32,7 @@ const VERSION = /^\d+\.\d+\.\d+$/;
 const VARIANT = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const CLAIMS: Readonly<Record<keyof PluginClaims, 'boolean' | 'string'>> = {
   tracksEveryPage: 'boolean',
+  marksAtPauseOnly: 'boolean',
   mayLosePackets: 'boolean',
   mayDuplicatePackets: 'boolean',
   needsGuestHelp: 'boolean',
@@ -115,6 +117,10 @@ export function checkDefinition(source: string, value: unknown): PluginDefinitio
   }
   for (const [name, spec] of Object.entries(definition.options ?? {})) checkOption(source, name, spec);
   checkClaims(source, definition.claims ?? {});
+  for (const feature of definition.requires ?? []) {
+    if (!HOST_FEATURES.includes(feature))
+      refuse(`it requires '${feature}': a host can have ${HOST_FEATURES.join(', ')}`);
+  }
   return definition;
 }
 

@@ -2,7 +2,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestHost } from '../../src/plugin/conformance/test-host.js';
 import type { PluginDefinition, Tracker } from '../../src/plugin/definition.js';
-import { DeviceStateError, PluginFailure, PluginOrderError, PluginTimeout } from '../../src/plugin/errors.js';
+import {
+  DeviceStateError,
+  PluginFailure,
+  PluginOrderError,
+  PluginRequirementError,
+  PluginTimeout,
+} from '../../src/plugin/errors.js';
 import { PluginMigrator } from '../../src/plugin/host.js';
 
 const hosts: TestHost[] = [];
@@ -15,7 +21,7 @@ const NEVER = new Promise<never>(() => undefined);
 function migratorOf(
   methods: Partial<PluginDefinition>,
   tracker: Partial<Tracker> = {},
-): { migrator: PluginMigrator; calls: string[] } {
+): { migrator: PluginMigrator; calls: string[]; host: TestHost } {
   const calls: string[] = [];
   const host = new TestHost();
   hosts.push(host);
@@ -37,12 +43,20 @@ function migratorOf(
     access: host.access,
     limits: { callMs: 50, startMs: 2000, turnMs: 200, stopMs: 200 },
   });
-  return { migrator, calls };
+  return { migrator, calls, host };
 }
 
 const into = (): Uint8Array => new Uint8Array(16 * 256);
 
 describe('the plugin host', () => {
+  it('refuses a host without what the plugin requires, before it is asked for anything', async () => {
+    const { migrator } = migratorOf({ requires: ['iommu-dirty-bits'] });
+    expect(() => migrator.prepare()).toThrow(PluginRequirementError);
+    expect(() => migrator.prepare()).toThrow(/start the VM's process with --iommu dirty-bits=on/);
+    await expect(migrator.start()).rejects.toThrow(PluginRequirementError);
+    await migrator.stop();
+  });
+
   it('takes a whole migration through its calls in order', async () => {
     const order: string[] = [];
     const note = (what: string) => () => {
@@ -134,6 +148,22 @@ describe('the plugin host', () => {
     expect(await migrator.stop()).toBe(report);
     await migrator.rollback();
   });
+
+  it.each([
+    ['throws', boom, PluginFailure],
+    ['hangs', () => NEVER, PluginTimeout],
+  ])(
+    'announce %s: the network learns of the guest all the same, and the failure is told',
+    async (_how, announce, error) => {
+      const { migrator, host } = migratorOf({ announce });
+      const { migrator: source } = migratorOf({});
+      await source.start();
+      await source.quiesce();
+      await migrator.restoreState(await source.saveState());
+      await expect(migrator.announce()).rejects.toThrow(error);
+      expect(host.announcements).toBe(1);
+    },
+  );
 
   it('refuses calls out of order', async () => {
     const { migrator } = migratorOf({});

@@ -1,5 +1,6 @@
 /** The plugins of this repository against the conformance kit. */
 import { describe, expect, it } from 'vitest';
+import freezeWalk from '../../plugins/freeze-walk/plugin.js';
 import none from '../../plugins/none/plugin.js';
 import { runConformance, scenarioNames } from '../../src/plugin/conformance/index.js';
 import type { PluginDefinition } from '../../src/plugin/definition.js';
@@ -33,5 +34,14 @@ describe('the kit', () => {
     };
     const [result] = await runConformance(forgetful, {}, ['called off after quiesce: the source goes on']);
     expect(result!.problems.join(' ')).toMatch(/of \d+ frames were lost/);
+  });
+
+  it('judges a plugin that marks at the pause only at the pause, and no other', async () => {
+    const late = { ...(freezeWalk as unknown as PluginDefinition), claims: {} };
+    const never = { ...(none as unknown as PluginDefinition), claims: { marksAtPauseOnly: true } };
+    for (const definition of [late, never]) {
+      const [result] = await runConformance(definition, {}, ['stock driver, full frames']);
+      expect(result!.problems.join(' ')).toMatch(/pages written by DMA were not marked/);
+    }
   });
 });

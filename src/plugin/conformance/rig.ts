@@ -4,7 +4,7 @@
  *   marked by the tracker, round by round   against   the IOMMU's ground truth of the same round
  *   a copy made as the migration engine would make it   against   guest RAM at the end, byte for byte
  */
-import type { PluginDefinition } from '../definition.js';
+import { claimsOf, type PluginDefinition } from '../definition.js';
 import { PluginMigrator } from '../host.js';
 import { resolveOptions } from '../loader.js';
 import { InlineCore } from './inline-core.js';
@@ -19,8 +19,12 @@ export interface RigOptions {
   readonly queues?: number;
 }
 
+/** What a plugin requires of a source's host, it gets. */
+const hostFor = ({ requires = [] }: PluginDefinition): TestHost =>
+  new TestHost({ iommuDirtyBits: requires.includes('iommu-dirty-bits') });
+
 export class MigrationRig {
-  readonly host = new TestHost();
+  readonly host: TestHost;
   readonly driver: MiniDriver;
   readonly migrator: PluginMigrator;
   /** What the destination has, as rounds bring it over. */
@@ -32,9 +36,14 @@ export class MigrationRig {
   core: InlineCore | null = null;
   /** Frames offered so far; the next one's sequence number. */
   offered = 0;
+  readonly #marksAtPauseOnly: boolean;
+  /** Pages that DMA wrote and that will be marked at the pause, or never. */
+  readonly #owed = new Set<number>();
 
   constructor(definition: PluginDefinition, rig: RigOptions = {}) {
-    const { host } = this;
+    const host = hostFor(definition);
+    this.host = host;
+    this.#marksAtPauseOnly = claimsOf(definition).marksAtPauseOnly;
     this.driver = new MiniDriver(host, { ...STOCK_HABITS, ...rig.habits }, rig.queues ?? 1);
     this.copy = new Uint8Array(host.ram.length);
     host.onGuestWaits = () => this.#everyoneElse();
@@ -80,24 +89,31 @@ export class MigrationRig {
   }
 
   /** One round: takes the marks, judges them, copies what was marked or stored to. */
-  async round(): Promise<void> {
+  round(): Promise<void> {
+    return this.#round(false);
+  }
+
+  async #round(isLast: boolean): Promise<void> {
     const marks = new Uint8Array(this.host.ram.length / PAGE_BYTES);
     await this.migrator.harvest(marks);
-    const truth = this.host.takeTruth();
-    for (const page of truth) if (marks[page] === 0) this.missed.add(page);
-    marks.forEach((marked, page) => {
-      if (marked === 0) return;
-      if (!truth.has(page)) this.overMarked.add(page);
-      this.#copyPage(page);
-    });
     for (const page of this.driver.cpuDirty) this.#copyPage(page);
     this.driver.cpuDirty.clear();
+    const truth = this.host.takeTruth();
+    for (const page of truth) this.#owed.add(page);
+    marks.forEach((marked, page) => {
+      if (marked === 0) return;
+      if (!this.#owed.delete(page)) this.overMarked.add(page);
+      this.#copyPage(page);
+    });
+    if (this.#marksAtPauseOnly && !isLast) return;
+    for (const page of this.#owed) this.missed.add(page);
+    this.#owed.clear();
   }
 
   /** The vCPU stands still: device stopped, last round, state. */
   async stopAndCopy(): Promise<Uint8Array> {
     await this.whileStepping(this.migrator.quiesce());
-    await this.round();
+    await this.#round(true);
     return this.migrator.saveState();
   }
 

@@ -1,6 +1,14 @@
 /** The 82599 VF for plugin authors: registers, descriptors, and state that moves without the guest's help. */
 export { VfDevice } from './device.js';
 export { FieldReader } from './fields.js';
+export {
+  type FoundContexts,
+  type FrozenRing,
+  findTxContexts,
+  frozenRxRing,
+  frozenTxRing,
+  markRings,
+} from './frozen-rings.js';
 export { type RunningQueues, runningQueues, startQueues, stopQueues } from './queues.js';
 export * from './registers.js';
 export type { TxContexts } from './save.js';

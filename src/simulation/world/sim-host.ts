@@ -108,6 +108,11 @@ export class SimHost {
     scheduler.afterEach(() => this.#wakeSleepers());
   }
 
+  /** What the plugin requires of a host, this one has. */
+  get #iommuDirtyBits(): boolean {
+    return this.#o.plugin.definition.requires?.includes('iommu-dirty-bits') === true;
+  }
+
   get isCrashed(): boolean {
     return this.time.isCrashed;
   }
@@ -133,6 +138,7 @@ export class SimHost {
       commandLine,
       memory: takeMemory(image.ramBytes),
       vfs: [{ nic: this.nic!, assignment: { mac } }],
+      iommuDirtyBits: this.#iommuDirtyBits,
       threads: this.threads,
     });
     this.vm.start();
@@ -214,6 +220,7 @@ export class SimHost {
       memory,
       incoming: true,
       vfs: [{ nic: this.nic! }],
+      iommuDirtyBits: this.#iommuDirtyBits,
       threads: this.threads,
     });
     this.vm = vm;

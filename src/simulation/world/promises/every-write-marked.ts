@@ -4,6 +4,7 @@
  *
  *   write t ... harvest begins S ... marks taken H        broken: t <= S, the page not among these marks, last marked before t
  */
+import { claimsOf } from '../../../plugin/definition.js';
 import type { Hop } from '../hop.js';
 import type { World } from '../world.js';
 import type { WorldPromise } from './promise.js';
@@ -22,7 +23,9 @@ export function everyWriteMarked(): WorldPromise {
     name: NAME,
     atHarvest(world, hop, dma, cpu) {
       if (watch?.hop !== hop) watch = { hop, markedNs: new Float64Array(dma.length) };
-      check(world, watch, dma, cpu);
+      // a method that marks at the pause only is asked there
+      const isDue = hop.isQuiesced || !claimsOf(world.plugin.definition).marksAtPauseOnly;
+      if (isDue) check(world, watch, dma, cpu);
     },
   };
 }
