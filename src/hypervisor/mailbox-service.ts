@@ -80,7 +80,7 @@ export class MailboxService {
       [MESSAGE.setMaxFrame, (record, message) => driver.setMaxFrame(record, message[1]!)],
       [MESSAGE.setMacvlan, (record, message) => this.#setMacvlan(record, message)],
       [MESSAGE.negotiateApi, negotiateApi],
-      [MESSAGE.getQueues, getQueues],
+      [MESSAGE.getQueues, (record, message) => getQueues(record, message, driver.trafficClasses)],
       [MESSAGE.getReta, (record, message) => this.#getReta(record, message)],
       [MESSAGE.getRssKey, (record, message) => this.#getRssKey(record, message)],
       [MESSAGE.updateXcastMode, (record, message) => this.#updateXcastMode(record, message)],
@@ -310,11 +310,12 @@ function negotiateApi(record: VfRecord, message: Uint32Array): boolean {
   return true;
 }
 
-function getQueues(record: VfRecord, message: Uint32Array): boolean {
+/** A driver that hears of several classes takes a receive queue for each, and sends by the default one's. */
+function getQueues(record: VfRecord, message: Uint32Array, classes: number): boolean {
   if (record.apiVersion < API.v11) return false;
   message[1] = QUEUES_PER_POOL;
   message[2] = QUEUES_PER_POOL;
-  message[3] = record.portVlan === 0 ? 0 : 1;
+  message[3] = classes > 1 ? classes : record.portVlan === 0 ? 0 : 1;
   message[4] = 0;
   return true;
 }

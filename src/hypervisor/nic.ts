@@ -33,6 +33,8 @@ export interface NicOptions {
   readonly linkSpeedMbps?: number;
   /** Longest frame with CRC; 1518 when left out, up to 9728 for a jumbo port. */
   readonly maxFrameBytes?: number;
+  /** 2: frames of priority 4 and above reach the second receive queue of a VF (1). */
+  readonly trafficClasses?: number;
   /** The card's engine, the PF driver's timers and the clock; a worker and the process's own unless a simulator has others. */
   readonly threads?: HostThreads;
   /** The worker died, and its VFs with it; or the PF driver failed at something. */
@@ -106,6 +108,10 @@ export class Nic {
         `frames of ${maxFrameBytes} bytes: a port's longest is ${STANDARD_FRAME_BYTES} to ${MAX_FRAME_BYTES}`,
       );
     }
+    const trafficClasses = options.trafficClasses ?? 1;
+    if (trafficClasses !== 1 && trafficClasses !== 2) {
+      throw new NicError(`${trafficClasses} traffic classes: a port has 1 or 2`);
+    }
     this.#options = options;
     this.threads = options.threads ?? realThreads;
     this.clock = this.threads.timers;
@@ -119,6 +125,7 @@ export class Nic {
       vfCount,
       mac: randomMac(this.threads.random),
       maxFrameBytes,
+      trafficClasses,
       linkSpeedMbps: linkSpeedMbps === 0 ? DEFAULT_SPEED_MBPS : linkSpeedMbps,
       msiAddress: MSI_ADDRESS,
     });
@@ -324,7 +331,8 @@ export class Nic {
 }
 
 /** Locally administered, so that it cannot be a real card's. */
-function randomMac(random: Random): string {
+/** A locally administered address. */
+export function randomMac(random: Random): string {
   const digits = [random.nextU32(), random.nextU32()]
     .map((word) => word.toString(16).padStart(8, '0'))
     .join('');

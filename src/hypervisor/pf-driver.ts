@@ -28,6 +28,8 @@ export interface PfDriverOptions {
   readonly maxFrameBytes: number;
   /** What rate limits are fractions of. */
   readonly linkSpeedMbps: number;
+  /** 1 by default. */
+  readonly trafficClasses?: number;
   /** The message that the card's PF interrupt sends: data is of no meaning, the requester routes it. */
   readonly msiAddress: number;
 }
@@ -40,10 +42,13 @@ export class UnknownVfError extends RangeError {
   }
 }
 
-const MRQC_VMDQ_RSS_64 = 0xb;
 /** Hash over TCP and plain IP of both versions: the stock driver's choice; UDP fragments would be reordered. */
 const MRQC_RSS_FIELDS = 0x0033_0000;
 const MTQC_VT_64 = 0x6;
+/** With traffic classes: 32 pools of 4 queues. */
+const MTQC_VT_32_CLASSES = 0xb;
+/** Priorities 4 to 7 are the second class. */
+const SECOND_CLASS_PRIORITIES = 0x249 << 12;
 const RSS_KEY = [
   0xda565a6d, 0xc20e5b25, 0x3d256741, 0xb08fa343, 0xcb2bcad0, 0xb4307bae, 0xa32dcb77, 0x0cf23080, 0x3bb7426a,
   0xfa01acbe,
@@ -54,6 +59,8 @@ export class PfDriver {
   readonly vfs: readonly VfRecord[];
   readonly filters: PfFilters;
   readonly maxFrameBytes: number;
+  /** Of the port: 1, or 2 with a receive queue of each VF for each. */
+  readonly trafficClasses: number;
   readonly bar: PfBar;
   readonly #config: ConfigSpace;
   readonly #options: PfDriverOptions;
@@ -63,6 +70,7 @@ export class PfDriver {
     this.#config = config;
     this.#options = options;
     this.maxFrameBytes = options.maxFrameBytes;
+    this.trafficClasses = options.trafficClasses ?? 1;
     this.filters = new PfFilters(bar);
     this.vfs = Array.from({ length: options.vfCount }, (_, vf) => newVfRecord(vf));
   }
@@ -78,8 +86,14 @@ export class PfDriver {
     this.#config.write32(PCI.COMMAND, COMMAND_MEMORY | COMMAND_MASTER);
     this.#write(at.GCR_EXT, 3);
     this.#write(at.GPIE, at.GPIE_EIAME | (3 << 14));
-    this.#write(at.MTQC, MTQC_VT_64);
-    this.#write(at.MRQC, MRQC_VMDQ_RSS_64 | MRQC_RSS_FIELDS);
+    if (this.trafficClasses > 1) {
+      this.#write(at.MTQC, MTQC_VT_32_CLASSES);
+      this.#write(at.RTRUP2TC, SECOND_CLASS_PRIORITIES);
+      this.#write(at.MRQC, at.MRQC_VMDQ_CLASSES);
+    } else {
+      this.#write(at.MTQC, MTQC_VT_64);
+      this.#write(at.MRQC, at.MRQC_VMDQ_RSS_64 | MRQC_RSS_FIELDS);
+    }
     for (let i = 0; i < 32; i++) this.#write(at.retaOffset(i), 0x0100_0100);
     RSS_KEY.forEach((word, i) => {
       this.#write(at.rssKeyOffset(i), word);

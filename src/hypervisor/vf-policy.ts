@@ -13,7 +13,7 @@ import type { PfDriver } from './pf-driver.js';
 import { isVendorType, VENDOR_FIRST, VENDOR_LAST } from './vendor-requests.js';
 import { API, API_SPOKEN, MAX_MULTICAST_HASHES, type VfRecord, XCAST } from './vf-record.js';
 
-export const VF_POLICY_VERSION = 2;
+export const VF_POLICY_VERSION = 3;
 
 export type VfPolicy = {
   version: number;
@@ -23,6 +23,8 @@ export type VfPolicy = {
   apiVersion: number;
   xcastMode: number;
   maxFrameBytes: number;
+  /** Of the port: the driver has a receive queue for each. */
+  trafficClasses: number;
   vlans: number[];
   multicastHashes: number[];
   macvlans: string[];
@@ -50,6 +52,7 @@ export interface MailboxWindow {
 const MAX_VLANS = 64;
 const MAX_MACVLANS = 127;
 const MAX_FRAME_BYTES = 9728;
+const MAX_TRAFFIC_CLASSES = 2;
 const MAX_VENDOR_MESSAGES = VENDOR_LAST - VENDOR_FIRST + 1;
 
 /** The vCPU must stand still, and the mailbox have been served. */
@@ -72,6 +75,7 @@ export function exportVfPolicy(driver: PfDriver, vf: number, window: MailboxWind
     apiVersion: record.apiVersion,
     xcastMode: record.xcastMode,
     maxFrameBytes: record.maxFrameBytes,
+    trafficClasses: driver.trafficClasses,
     vlans: [...record.vlans].sort((a, b) => a - b),
     multicastHashes: [...record.multicastHashes],
     macvlans: [...record.macvlans],
@@ -130,6 +134,11 @@ function checkGranted(driver: PfDriver, record: VfRecord, policy: VfPolicy): voi
       `the guest's frames have ${policy.maxFrameBytes} bytes, this port's at most ${driver.maxFrameBytes}`,
     );
   }
+  if (policy.trafficClasses !== driver.trafficClasses) {
+    throw new VfPolicyError(
+      `the guest's port has ${policy.trafficClasses} traffic classes, this one ${driver.trafficClasses}: give both the same --tcs`,
+    );
+  }
   if (record.portVlan !== 0 && policy.vlans.some((vid) => vid !== record.portVlan && vid !== 0)) {
     throw new VfPolicyError(
       `the guest has VLANs of its own, and VF ${record.vf} is bound to VLAN ${record.portVlan} here`,
@@ -159,6 +168,7 @@ export function decodeVfPolicy(value: unknown): VfPolicy {
     apiVersion,
     xcastMode: integer(fields, 'xcastMode', XCAST.promisc),
     maxFrameBytes: integer(fields, 'maxFrameBytes', MAX_FRAME_BYTES),
+    trafficClasses: integer(fields, 'trafficClasses', MAX_TRAFFIC_CLASSES),
     vlans: list(fields, 'vlans', MAX_VLANS).map((vid) => integer({ vid }, 'vid', 0xfff)),
     multicastHashes: list(fields, 'multicastHashes', MAX_MULTICAST_HASHES).map((hash) =>
       integer({ hash }, 'hash', 0xfff),

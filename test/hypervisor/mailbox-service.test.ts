@@ -237,6 +237,14 @@ describe('messages of an admitted VF', () => {
     expect(jumbo.admitted(0).ask(MESSAGE.setMaxFrame, 9018)[0]).toBe((GRANTED | 5) >>> 0);
   });
 
+  it('ask for their queues: one for each traffic class of the port', () => {
+    const one = new PfRig();
+    expect(one.admitted(0).ask(MESSAGE.getQueues).slice(1, 5)).toEqual([2, 2, 0, 0]);
+    const two = new PfRig({ trafficClasses: 2 });
+    expect(two.pf(at.MRQC)).toBe(at.MRQC_VMDQ_CLASSES);
+    expect(two.admitted(0).ask(MESSAGE.getQueues).slice(1, 5)).toEqual([2, 2, 2, 0]);
+  });
+
   it('ask for RSS key and table: only where that is allowed', () => {
     const rig = new PfRig();
     const guest = rig.admitted(0);

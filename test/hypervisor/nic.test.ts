@@ -85,6 +85,7 @@ describe('a card', () => {
     const threads = readdirSync('/proc/self/task').length;
     await expect(Nic.open({ wire: 'carrier-pigeon:1' })).rejects.toThrow('carrier-pigeon');
     await expect(Nic.open({ wire: 'null', maxFrameBytes: 100 })).rejects.toThrow(NicError);
+    await expect(Nic.open({ wire: 'null', trafficClasses: 3 })).rejects.toThrow(NicError);
     expect(readdirSync('/proc/self/task').length).toBe(threads);
   });
 });

@@ -115,12 +115,24 @@ describe('a VF policy', () => {
     expect(trusted((rig) => rig.driver.setLink(0, 'disable'))).toThrow('disabled');
   });
 
+  it('is refused by a port of other traffic classes', () => {
+    const source = new PfRig({ trafficClasses: 2 });
+    const policy = exportVfPolicy(source.driver, 0, windowOf(source.admitted(0)));
+    const onto = (trafficClasses: number) => () => {
+      const target = new PfRig({ trafficClasses });
+      importVfPolicy(target.driver, 0, policy, windowOf(target.vf(0)));
+    };
+    expect(onto(1)).toThrow('2 traffic classes, this one 1');
+    expect(onto(2)).not.toThrow();
+  });
+
   it('is refused when it is anything else', () => {
     const rig = new PfRig();
     const good = exportVfPolicy(rig.driver, 0, windowOf(rig.admitted(0)));
     expect(decodeVfPolicy(good)).toEqual(good);
     const damaged: Record<string, unknown>[] = [
-      { version: 3 },
+      { version: 4 },
+      { trafficClasses: 3 },
       { mac: '01:00:5e:00:00:01' },
       { mac: 7 },
       { apiVersion: 1 },

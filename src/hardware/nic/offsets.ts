@@ -64,6 +64,12 @@ export const vfteOffset = (index: number): number => 0x8110 + 4 * index;
 
 // --- receive filters and switch -------------------------------------------------------------------------------------
 export const MRQC = 0x5818;
+/** MRQC 3:0: VMDq with RSS, 32 pools of 4 queues or 64 pools of 2; VMDq with traffic classes, one queue for each. */
+export const MRQC_VMDQ_RSS_32 = 0xa;
+export const MRQC_VMDQ_RSS_64 = 0xb;
+export const MRQC_VMDQ_CLASSES = 0xd;
+/** Receive traffic class of each of the 8 priorities, 3 bits each. */
+export const RTRUP2TC = 0x3020;
 export const MTQC = 0x8120;
 /** Bit 0 enable, 12:7 default pool, 29 no default pool, 30 replication. */
 export const VT_CTL = 0x51b0;

@@ -225,6 +225,7 @@ const PF_BLOCKS: readonly RegisterBlock[] = [
   many('VFRE', at.vfreOffset, 2, 'RW filter', ALL, 0, '5.4'),
   many('VFTE', at.vfteOffset, 2, 'RW filter', ALL, 0, '5.4'),
   one('MRQC', at.MRQC, 'RW filter', ALL, 0, '5.4'),
+  one('RTRUP2TC', at.RTRUP2TC, 'RW filter', 0xff_ffff, 0, '5.4'),
   one('MTQC', at.MTQC, 'RW filter', ALL, 0, '5.4'),
   one('VT_CTL', at.VT_CTL, 'RW filter', ALL, 0, '5.4'),
   one('FCTRL', at.FCTRL, 'RW filter', ALL, 0, '5.4'),

@@ -1,18 +1,27 @@
 /**
- * Receive-side scaling (MRQC, RSSRK, RETA): the Toeplitz hash of a packet's addresses and ports, and the queue that the
- * redirection table makes of it. The key is expanded into one table of 256 words per input byte, so that a hash is
+ * Which of its queues a pool gets a frame in. Receive-side scaling (MRQC, RSSRK, RETA): the Toeplitz hash of a packet's
+ * addresses and ports, and the queue that the redirection table makes of it; or, with traffic classes (RTRUP2TC), the
+ * priority in a frame's VLAN tag: a queue for each class, no hash, and what has no tag is of priority 0. The key is expanded into one table of 256 words per input byte, so that a hash is
  * 12 (IPv4 with ports) or 36 (IPv6 with ports) look-ups.
  */
 import { PACKET_TYPE, psrtypeQueueBits, RSS_TYPE } from './descriptors.js';
-import { MRQC, psrtypeOffset, retaOffset, rssKeyOffset } from './offsets.js';
+import {
+  MRQC,
+  MRQC_VMDQ_CLASSES,
+  MRQC_VMDQ_RSS_32,
+  MRQC_VMDQ_RSS_64,
+  psrtypeOffset,
+  RTRUP2TC,
+  retaOffset,
+  rssKeyOffset,
+} from './offsets.js';
 import type { Packet } from './packet.js';
 import { CONTROL, type NicShared, REGION } from './shared.js';
 
 const KEY_WORDS = 10;
 const INPUT_BYTES = 36;
-/** MRQC 3:0: VMDq with RSS, 32 pools of 4 queues or 64 pools of 2. */
-const MODE_VMDQ_RSS_32 = 0xa;
-const MODE_VMDQ_RSS_64 = 0xb;
+const PRIORITY_SHIFT = 13;
+const CLASS_BITS = 3;
 const FIELD = {
   ipv4Tcp: 1 << 16,
   ipv4: 1 << 17,
@@ -32,6 +41,7 @@ export class Rss {
   readonly #key = new Uint8Array(KEY_WORDS * 4);
   #version = -1;
   #fields = 0;
+  #byClass = false;
 
   constructor(shared: NicShared) {
     this.#words = shared.words;
@@ -45,7 +55,8 @@ export class Rss {
     this.#version = version;
     const mrqc = words[MRQC >> 2]!;
     const mode = mrqc & 0xf;
-    this.#fields = mode === MODE_VMDQ_RSS_32 || mode === MODE_VMDQ_RSS_64 ? mrqc & 0xffff_0000 : 0;
+    this.#byClass = mode === MRQC_VMDQ_CLASSES;
+    this.#fields = mode === MRQC_VMDQ_RSS_32 || mode === MRQC_VMDQ_RSS_64 ? mrqc & 0xffff_0000 : 0;
     if (this.#fields !== 0 && this.#readKey()) this.#expandKey();
   }
 
@@ -53,6 +64,7 @@ export class Rss {
   choose(pool: number, packet: Packet, view: DataView, offset: number): number {
     this.hash = 0;
     this.type = RSS_TYPE.none;
+    if (this.#byClass) return this.#classOf(packet);
     if (this.#fields === 0 || !this.#classify(packet)) return 0;
     const ipv4 = (packet.type & PACKET_TYPE.ipv4) !== 0;
     const addresses = offset + packet.l3Offset + (ipv4 ? 12 : 8);
@@ -68,6 +80,12 @@ export class Rss {
     if (psrtypeQueueBits(this.#words[psrtypeOffset(pool) >> 2]!) === 0) return 0;
     const entry = hash & 0x7f;
     return (this.#words[retaOffset(entry >> 2) >> 2]! >>> ((entry & 3) << 3)) & 1;
+  }
+
+  /** A pool of this card has two queues: classes beyond them share the second. */
+  #classOf(packet: Packet): number {
+    const priority = packet.tagged ? packet.vlanTag >>> PRIORITY_SHIFT : 0;
+    return Math.min((this.#words[RTRUP2TC >> 2]! >>> (priority * CLASS_BITS)) & 7, 1);
   }
 
   #classify(packet: Packet): boolean {

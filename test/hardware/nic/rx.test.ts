@@ -4,7 +4,9 @@ import {
   MAXFRS,
   MPC,
   MRQC,
+  MRQC_VMDQ_CLASSES,
   psrtypeOffset,
+  RTRUP2TC,
   RX,
   RXDCTL_VME,
   retaOffset,
@@ -342,6 +344,26 @@ describe('receive: RSS', () => {
     }
     card.run();
     expect(rings.map((ring) => ring.head)).toEqual([8, 0]);
+  });
+});
+
+describe('receive: traffic classes', () => {
+  it('takes the queue from the priority in the tag; what has none is of the first', () => {
+    const card = new Card();
+    const pool = new Pool(card, 0);
+    const rings = [new RxRing(pool), new RxRing(pool, { queue: 1 })];
+    for (const ring of rings) ring.post(32);
+    card.set(MRQC, MRQC_VMDQ_CLASSES);
+    // priorities 4, 5 and 7 are of class 1, 6 of class 2, which shares its queue
+    card.set(RTRUP2TC, (1 << 12) | (1 << 15) | (2 << 18) | (1 << 21));
+    card.set(psrtypeOffset(0), 1 << 29);
+    const frame = udpPacket(macOf(0), PEER_MAC, new Uint8Array(40));
+    card.wire.arriving.push(frame);
+    for (let priority = 0; priority < 8; priority++) card.wire.arriving.push(tagged(frame, priority << 13));
+    card.run();
+    expect(rings.map((ring) => ring.head)).toEqual([5, 4]);
+    // nothing was hashed
+    expect(rings[1]!.word(0, 1)).toBe(0);
   });
 });
 
