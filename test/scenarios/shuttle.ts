@@ -30,6 +30,10 @@ export interface ShuttleOptions {
   readonly linkSpeedMbps?: number;
   /** Further plugins that the destination knows, by folder. */
   readonly plugins?: readonly string[];
+  /** Further arguments of both processes. */
+  readonly both?: readonly string[];
+  /** Further arguments of the process that boots the guest. */
+  readonly run?: readonly string[];
 }
 
 interface Side {
@@ -64,11 +68,12 @@ export class Shuttle {
 
   /** Resolves when the guest answers on its network. */
   static async open(options: ShuttleOptions): Promise<Shuttle> {
-    const { image, memory = '16M', append = '', linkSpeedMbps, plugins = [] } = options;
+    const { image, memory = '16M', append = '', linkSpeedMbps, plugins = [], run = [] } = options;
     const lab = Lab.create();
     try {
       const speed = linkSpeedMbps === undefined ? [] : ['--link-speed', String(linkSpeedMbps)];
-      const both = [...speed, ...plugins.flatMap((plugin) => ['--plugin', plugin])];
+      const known = plugins.flatMap((plugin) => ['--plugin', plugin]);
+      const both = [...speed, ...known, ...(options.both ?? [])];
       const wires = [lab.port('p0'), lab.port('p1')] as const;
       const uri = `unix:${lab.folder}/hop-0.sock`;
       const machine = ['--memory', memory, '--append', `ip=${GUEST_IP} ${append}`.trim(), ...both];
@@ -76,6 +81,7 @@ export class Shuttle {
         lab.vmm(`a-${process.pid}`, [
           ...['run', image, ...machine],
           ...['--vf', `mac=${GUEST_MAC},wire=${wires[0]}`],
+          ...run,
         ]),
         lab.vmm(`b-${process.pid}`, receiveArguments(uri, wires[1], both)),
       ]);
