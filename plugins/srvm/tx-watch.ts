@@ -52,6 +52,8 @@ class TxQueue {
   /** Address of the head's word in RAM; -1: the head is not written there. */
   #headWord = -1;
   #everMoved = false;
+  /** Slots behind the head that this ring's descriptors were taken from, at most all; of one found running: all. */
+  #executed = MAX_RING_SLOTS;
   /** A descriptor asked for a context that was set before anybody looked. */
   #usesUnknown = false;
   /**
@@ -86,28 +88,37 @@ class TxQueue {
     // The counter belongs to both queues and a head can come round to where it was: with any doubt the ring is marked,
     // which is a handful of pages. Should head and counter both come round, the driver has refilled every slot since the
     // last look, and the vCPU's own dirty log has the ring's pages.
-    this.#mark();
     const isAnother = this.#readRing();
     this.#mark();
     const slots = this.#slots();
     if (slots === 0) return 0;
     const passed = (head - before + slots) % slots;
     const mayHaveLapped = packets * MOST_SLOTS_PER_PACKET >= passed + slots;
-    if (isAnother || mayHaveLapped) this.#lookBack(head, isAnother ? Math.min(head, slots) : passed);
-    else this.#rememberContexts(head, passed);
+    this.#executed = isAnother ? Math.min(head, slots) : Math.min(slots, this.#executed + passed);
+    if (isAnother) this.#lookBack();
+    else if (mayHaveLapped) {
+      this.#executed = slots;
+      this.#rememberContexts(head, passed);
+      this.#lookBack();
+    } else this.#rememberContexts(head, passed);
     this.#watchUses(head);
     return passed;
   }
 
   /** The ring may have gone round, or is another one: what was set since the last look may be overwritten, or elsewhere. */
-  #lookBack(head: number, passed: number): void {
-    this.#rememberContexts(head, passed);
+  #lookBack(): void {
     this.#unsure = BOTH_CONTEXTS;
     // what is found here nothing has replaced since
     this.#rememberExecuted();
   }
 
   finalLook(): void {
+    // another ring may have got as far as the one before, and the card counts no packet that it drops
+    if (this.#readRing()) {
+      this.#mark();
+      this.#executed = Math.min(this.#head, this.#slots());
+      this.#unsure = BOTH_CONTEXTS;
+    }
     this.#rememberExecuted();
     this.#watchUses(this.#head);
     if (this.#usesUnknown) {
@@ -121,7 +132,10 @@ class TxQueue {
     }
   }
 
-  /** What the slots behind the head say that surely hold what the device executed: not those the driver is filling. */
+  /**
+   * What the slots behind the head say that surely hold what the device executed: not those the driver is filling, nor those
+   * that it has not reached since the ring was programmed, where an older ring's descriptors may lie.
+   */
   #rememberExecuted(): void {
     const slots = this.#slots();
     if (slots === 0) return;
@@ -130,15 +144,15 @@ class TxQueue {
     const tail = bar0.read32(txRegister(this.#queue, TX.TDT));
     const head = bar0.read32(this.#headRegister);
     if (head >= slots || tail >= slots) return;
-    const executed = ((head - tail + slots) % slots || slots) - UNPOSTED_SLOTS;
-    this.#rememberContexts(head, Math.max(0, executed));
+    const untouched = ((head - tail + slots) % slots || slots) - UNPOSTED_SLOTS;
+    this.#rememberContexts(head, Math.min(this.#executed, Math.max(0, untouched)));
   }
 
   #slots(): number {
     return Math.min(MAX_RING_SLOTS, Math.floor(this.#ringBytes / DESCRIPTOR_BYTES));
   }
 
-  /** Returns whether it is another ring than before. */
+  /** Returns whether it is another ring than before; that one is marked when it is left. */
   #readRing(): boolean {
     const bar0 = this.#view.bar0;
     const high = bar0.read32(txRegister(this.#queue, TX.TDBAH));
@@ -147,11 +161,13 @@ class TxQueue {
     const inRam = high === 0 && base + ringBytes <= this.#view.ram.bytes;
     const usedBytes = inRam ? ringBytes : 0;
     const isAnother = base !== this.#base || usedBytes !== this.#ringBytes;
-    this.#base = base;
-    this.#ringBytes = usedBytes;
     const writeBack = bar0.read32(txRegister(this.#queue, TX.TDWBAL));
     const isOn = (writeBack & TDWBAL_ENABLE) !== 0 && bar0.read32(txRegister(this.#queue, TX.TDWBAH)) === 0;
-    this.#headWord = isOn ? writeBack - (writeBack & 3) : -1;
+    const headWord = isOn ? writeBack - (writeBack & 3) : -1;
+    if (isAnother || headWord !== this.#headWord) this.#mark();
+    this.#base = base;
+    this.#ringBytes = usedBytes;
+    this.#headWord = headWord;
     return isAnother;
   }
 

@@ -15,6 +15,8 @@ export interface PairOptions {
   readonly parameters?: Record<string, unknown>;
   /** Puts something between the source and its link. */
   readonly wrap?: (channel: Channel) => Channel;
+  /** Puts something between the destination and its link. */
+  readonly wrapDestination?: (channel: Channel) => Channel;
   readonly onPhase?: SourceMigrationOptions['onPhase'];
   readonly onRound?: SourceMigrationOptions['onRound'];
   readonly stepLimitMs?: number;
@@ -37,7 +39,12 @@ export async function createPair(options: PairOptions = {}) {
     clock,
     stepLimitMs: options.stepLimitMs,
     stream: new LocalDestinationStream({
-      listen: () => listenChannel(parseAddress('tcp:127.0.0.1:0')),
+      listen: async () => {
+        const listener = await listenChannel(parseAddress('tcp:127.0.0.1:0'));
+        const { wrapDestination } = options;
+        if (wrapDestination === undefined) return listener;
+        return { ...listener, accept: async () => wrapDestination(await listener.accept()) };
+      },
       clock,
       oneWay: false,
       silenceLimitMs: options.silenceLimitMs ?? 5000,
