@@ -341,7 +341,8 @@ function setIvar(slot: u32, entry: u32, vector: u32): void {
 
 // --- close ----------------------------------------------------------------------------------------------------------
 
-function stop(net: Network): void {
+/** Queues and interrupts off. */
+function halt(net: Network): void {
   const slot = net.slot;
   // what the card counted so far would be lost in the next baseline
   updateStatistics(net);
@@ -356,6 +357,11 @@ function stop(net: Network): void {
   net.linkUp = false;
   net.state = PROBED;
   stopAdapter(net);
+}
+
+function stop(net: Network): void {
+  const slot = net.slot;
+  halt(net);
   if (resetVf(net)) negotiateApi(net);
   for (let vector: u32 = 0; vector <= otherVector(net); vector++) disconnectVector(slot, vector);
 }
@@ -363,6 +369,22 @@ function stop(net: Network): void {
 /** Takes the interface down and gives the memory of its rings back. */
 export function close(net: Network): void {
   stop(net);
+  freeRings(net);
+}
+
+/** The VF is about to be unplugged: as close and remove, but nobody is asked anything: who takes the VF away resets it. */
+export function release(net: Network): void {
+  if (net.state == OPEN) {
+    halt(net);
+    writeRegister(net.slot, VFCTRL, CTRL_RST);
+    flushWrites(net.slot);
+    for (let vector: u32 = 0; vector <= otherVector(net); vector++) disconnectVector(net.slot, vector);
+    freeRings(net);
+  }
+  remove(net);
+}
+
+function freeRings(net: Network): void {
   for (let queue: u32 = 0; queue < net.queues; queue++) {
     freeRx(rxRing(net, queue));
     freeTx(txRing(net, queue));

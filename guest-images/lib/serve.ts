@@ -26,10 +26,10 @@ import { service } from './service';
 import { VTEIMS, writeRegister } from './vf';
 
 export const NEVER: u64 = 0xffffffffffffffff;
-const RETRY_NS: u64 = 2_000_000_000;
+export const RETRY_NS: u64 = 2_000_000_000;
 const DEFAULT_IP: u32 = 0x0200000a;
 /** Turns between two looks at the clock while queues are busy: some tens of microseconds. */
-const TURNS_PER_CLOCK: u32 = 16;
+export const TURNS_PER_CLOCK: u32 = 16;
 
 /** Milliseconds from the command line to nanoseconds; NEVER when missing or 0. */
 function periodNs(key: string): u64 {
@@ -45,7 +45,7 @@ function clampOption(key: string, fallback: u32, least: u32, most: u32): u32 {
   return <u32>max(<u64>least, min(<u64>most, numberOption(key, fallback)));
 }
 
-function configure(net: Network): void {
+export function configure(net: Network): void {
   net.ip = ipOption('ip', DEFAULT_IP);
   net.mtu = clampOption('mtu', 1500, 68, MAX_MTU);
   net.rxCount = clampOption('rx-ring', 512, 64, 4096) & ~7;
@@ -54,9 +54,13 @@ function configure(net: Network): void {
   net.hold = clampOption('hold', 0, 0, 4096);
 }
 
+/** 0: as many as the PF gives. */
+export function wantedQueues(): u32 {
+  return clampOption('queues', 0, 0, 2);
+}
+
 function bringUp(net: Network): void {
-  const wantedQueues = clampOption('queues', 0, 0, 2);
-  if (net.state == ABSENT && !probe(net, wantedQueues)) return;
+  if (net.state == ABSENT && !probe(net, wantedQueues())) return;
   if (net.state == PROBED && open(net)) {
     service(net, clockNs());
     print('net: ');
@@ -136,7 +140,7 @@ function restart(net: Network, inPlace: bool): void {
 }
 
 /** Queue vectors are scheduled; the "other" vector starts the service and is unmasked at once. */
-@inline function handleLines(net: Network, scheduled: u32, lines: u32): u32 {
+@inline export function handleLines(net: Network, scheduled: u32, lines: u32): u32 {
   if (lines == 0) return scheduled;
   net.interrupts++;
   const other: u32 = 1 << otherVector(net);

@@ -21,6 +21,7 @@ describe('images', () => {
       'packet-source',
       'page-dirtier',
       'udp-echo',
+      'udp-echo-bonded',
     ]);
   });
 

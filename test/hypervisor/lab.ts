@@ -20,8 +20,10 @@ import { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CACHE_DIR = join(tmpdir(), 'srvm-test-images');
 
-export const echoImage = (): Promise<LoadedImage> =>
-  loadImage(join(ROOT, 'guest-images/udp-echo/build/udp-echo.wasm'), {
+export const echoImage = (): Promise<LoadedImage> => testImage('udp-echo');
+
+export const testImage = (name: string): Promise<LoadedImage> =>
+  loadImage(join(ROOT, `guest-images/${name}/build/${name}.wasm`), {
     ramBytes: MIN_RAM_BYTES,
     cacheDir: CACHE_DIR,
   });
