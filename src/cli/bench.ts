@@ -14,9 +14,12 @@ export function benchCommand(): Command {
   return new Command('bench')
     .description('run the benchmarks: ratios inside one run, medians and spread, nothing asserted')
     .argument('[name]', 'one benchmark; all of them without a name')
+    .option('--trips <n>', 'linux-soak: round trips in each mode', Number)
     .option('--json', 'print JSON', false)
-    .addHelpText('after', '\nExample:\n  srvm bench page-transfer')
-    .action(async (name: string | undefined, options: { json: boolean }) => {
+    .addHelpText('after', '\nExamples:\n  srvm bench page-transfer\n  srvm bench linux-soak --trips 20')
+    .action(async (name: string | undefined, options: { json: boolean; trips?: number }) => {
+      if (options.trips !== undefined && !(Number.isInteger(options.trips) && options.trips > 0))
+        throw new OptionError('--trips must be a whole number above 0');
       const names = readdirSync(folder)
         .filter((file) => file.endsWith(SUFFIX))
         .map((file) => file.slice(0, -SUFFIX.length))
@@ -30,7 +33,7 @@ export function benchCommand(): Command {
           benchmark: Benchmark;
         };
         if (!options.json) process.stdout.write(`\n${one}: ${module.benchmark.what}\n`);
-        const rows = await module.benchmark.run();
+        const rows = await module.benchmark.run(options);
         results.push({ benchmark: one, what: module.benchmark.what, rows });
         if (!options.json) printRows(rows);
       }
