@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { MAX_RAM_BYTES } from '../machine/layout.js';
 import { parseSize, parseVf } from './options.js';
 import { repeatable } from './output.js';
-import { linkSpeed, portMtu } from './run.js';
+import { linkSpeed, portClasses, portMtu } from './run.js';
 import { IOMMU_OPTION, serveVmm } from './serve.js';
 
 interface ReceiveOptions {
@@ -14,6 +14,7 @@ interface ReceiveOptions {
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
+  readonly tcs?: string;
   readonly iommu?: string;
   readonly console?: boolean;
 }
@@ -28,6 +29,7 @@ export function receiveCommand(): Command {
     .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
+    .option('--tcs <n>', "traffic classes of the ports: 2 give a stock driver's VF two receive queues (1)")
     .option(...IOMMU_OPTION)
     .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
     .option('--no-console', "do not print the guest's console")
@@ -44,6 +46,7 @@ export function receiveCommand(): Command {
         console: options.console === true ? 'terminal' : (options.console ?? true),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         mtu: portMtu(options.mtu),
+        trafficClasses: portClasses(options.tcs),
         iommu: options.iommu,
         plugins: options.plugin,
         begin: async ({ migrations }) =>

@@ -16,6 +16,7 @@ interface RunOptions {
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
+  readonly tcs?: string;
   readonly iommu?: string;
   readonly console?: boolean;
 }
@@ -41,6 +42,7 @@ export function runCommand(): Command {
     )
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
+    .option('--tcs <n>', "traffic classes of the ports: 2 give a stock driver's VF two receive queues (1)")
     .option(...IOMMU_OPTION)
     .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
     .option('--no-console', "do not print the guest's console")
@@ -57,6 +59,7 @@ export function runCommand(): Command {
         console: consoleOf(options.console, image.kind === 'rv64-linux'),
         linkSpeedMbps: linkSpeed(options.linkSpeed),
         mtu: portMtu(options.mtu),
+        trafficClasses: portClasses(options.tcs),
         iommu: options.iommu,
         plugins: options.plugin,
         begin: async ({ vmm }) => {
@@ -80,6 +83,9 @@ function consoleOf(option: boolean | undefined, hasTerminal: boolean): boolean |
 
 export const portMtu = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : parseWhole(text, '--mtu', 1500, 9710);
+
+export const portClasses = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : parseWhole(text, '--tcs', 1, 2);
 
 export const linkSpeed = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);

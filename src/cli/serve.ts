@@ -17,6 +17,8 @@ export interface ServeOptions {
   readonly linkSpeedMbps: number | undefined;
   /** Longest packet of the ports, bytes. */
   readonly mtu: number | undefined;
+  /** Of the ports: 1 or 2. */
+  readonly trafficClasses: number | undefined;
   /** --iommu, as it was given. */
   readonly iommu: string | undefined;
   /** Further plugins, by folder or package. */
@@ -60,6 +62,7 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
     emit: (event, data) => server?.emit(event, data),
     ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),
     ...(options.mtu === undefined ? {} : { mtu: options.mtu }),
+    ...(options.trafficClasses === undefined ? {} : { trafficClasses: options.trafficClasses }),
     ...(terminal === null ? {} : { onTerminal: (bytes: Uint8Array) => terminal.print(bytes) }),
     ...(options.console === true
       ? { onConsole: (line: string) => process.stdout.write(`[${name}] ${line}\n`) }

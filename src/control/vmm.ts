@@ -27,6 +27,8 @@ export interface VmmOptions {
   readonly linkSpeedMbps?: number;
   /** Longest packet of the ports; 1500 by default. */
   readonly mtu?: number;
+  /** Of the ports: 1 by default, or 2. */
+  readonly trafficClasses?: number;
   /** The host's IOMMU keeps dirty bits. */
   readonly iommuDirtyBits?: boolean;
   readonly emit: (event: string, data?: JsonObject) => void;
@@ -145,11 +147,12 @@ export class Vmm {
   async #nic(spec: string): Promise<Nic> {
     const known = this.#nics.get(spec);
     if (known) return known;
-    const { linkSpeedMbps, mtu } = this.#options;
+    const { linkSpeedMbps, mtu, trafficClasses } = this.#options;
     const nic = await Nic.open({
       wire: spec,
       ...(linkSpeedMbps === undefined ? {} : { linkSpeedMbps }),
       ...(mtu === undefined ? {} : { maxFrameBytes: mtu + ETHERNET_BYTES }),
+      ...(trafficClasses === undefined ? {} : { trafficClasses }),
       onFailure: (error) => process.stderr.write(`srvm: ${error.message}\n`),
     });
     this.#nics.set(spec, nic);

@@ -71,5 +71,9 @@ export async function bootLocal(
 }
 
 /** The file of such a guest, booted and saved; see linux-saved.ts. */
-export const savedLinux = (mac: string, more: string, memoryMiB = DEFAULT_MEMORY_MIB): Promise<string> =>
-  savedGuest(MANIFEST, { mac, more, memoryMiB });
+export const savedLinux = (
+  mac: string,
+  more: string,
+  memoryMiB = DEFAULT_MEMORY_MIB,
+  trafficClasses = 1,
+): Promise<string> => savedGuest(MANIFEST, { mac, more, memoryMiB, trafficClasses });

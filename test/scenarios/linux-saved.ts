@@ -37,6 +37,8 @@ export interface SavedGuestOptions {
   /** Words of the command line besides the image's own. */
   readonly more: string;
   readonly memoryMiB: number;
+  /** Of its port: 1 by default. */
+  readonly trafficClasses?: number;
 }
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -87,9 +89,14 @@ export async function savedGuest(image: ImageManifest, options: SavedGuestOption
   }
 }
 
-function nameOf(image: ImageManifest, { mac, more, memoryMiB }: SavedGuestOptions): string {
+function nameOf(
+  image: ImageManifest,
+  { mac, more, memoryMiB, trafficClasses = 1 }: SavedGuestOptions,
+): string {
   const { key } = readLinuxImage(image.component, image.name, memoryMiB * MIB);
-  const hash = createHash('sha256').update(`${key}\n${image.commandLine}\n${more}\n${mac}\n`);
+  const hash = createHash('sha256').update(
+    `${key}\n${image.commandLine}\n${more}\n${mac} ${trafficClasses}\n`,
+  );
   for (const folder of CODE) {
     const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
     for (const file of files.filter((name) => /\.(js|wasm)$/.test(name)).sort()) {
@@ -138,7 +145,7 @@ function removeOld(folder: string): void {
 
 async function bootAndSave(
   image: ImageManifest,
-  { mac, more, memoryMiB }: SavedGuestOptions,
+  { mac, more, memoryMiB, trafficClasses = 1 }: SavedGuestOptions,
   path: string,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'srvm-boot-'));
@@ -149,6 +156,7 @@ async function bootAndSave(
   const vmm = new Vmm({
     name: 'booting',
     mtu: JUMBO_MTU,
+    trafficClasses,
     emit: () => {},
     onTerminal: (bytes) => (text += Buffer.from(bytes).toString('latin1').replaceAll('\r', '')),
   });

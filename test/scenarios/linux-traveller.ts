@@ -4,8 +4,10 @@
  *
  *   partner (this process) == switch == VF of process a  <--migrate-->  VF of process b
  */
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { Lab, type VmmProcess } from '../../src/cli/lab.js';
+import { type OpenedWire, openWire } from '../../src/hardware/wire/open.js';
 import type { MigrationReport } from '../../src/migration/report.js';
 import { expectClean } from './expect-clean.js';
 import { bootLocal, type LocalGuest, savedLinux } from './linux-guests.js';
@@ -17,66 +19,117 @@ export const TRAVELLER_IP = '10.0.0.2';
 export const PARTNER_IP = '10.0.0.1';
 const TRAVELLER_MAC = '52:54:00:00:00:02';
 const PATIENCE_MS = 120_000;
+const ANYWHERE = 'tcp:127.0.0.1:0';
 
 export interface TravellerOptions {
   /** Options of both its ports, as `--mtu`. */
   readonly ports?: readonly string[];
+  /** Of both its ports, and of the one that it was booted on: 2 give it two receive queues. */
+  readonly trafficClasses?: number;
   /** The partner's RAM: what it serves is kept there. */
   readonly partnerMemoryMiB?: number;
+  /** Further plugins that both processes know, by folder. */
+  readonly plugins?: readonly string[];
 }
 
 interface Place {
   readonly vmm: VmmProcess;
-  readonly wire: string;
+  readonly cable: Cable;
+}
+
+/** From a process's port to the switch; its end at the switch can be pulled out. */
+class Cable {
+  readonly spec: string;
+  readonly #lab: Lab;
+  #end: OpenedWire;
+
+  constructor(lab: Lab, name: string) {
+    this.#lab = lab;
+    this.spec = `unix:${join(lab.folder, `${name}.sock`)}`;
+    this.#end = this.plugIn();
+  }
+
+  pull(): Promise<void> {
+    return this.#end.close();
+  }
+
+  plugIn(): OpenedWire {
+    this.#end = openWire(`${this.spec},server`);
+    this.#lab.fabric.addPort(this.spec, this.#end);
+    return this.#end;
+  }
 }
 
 export class LinuxTraveller {
   readonly lab: Lab;
   readonly partner: LocalGuest;
+  /** What both processes are told. */
+  readonly #both: readonly string[];
   #here: Place;
   #there: Place;
-  /** The second process listens from its start on. */
-  #firstArrival: string | null;
+  /** Where the process without the guest listens; null when it has to be asked to. */
+  #address: string | null = null;
+  #replacements = 0;
 
-  private constructor(lab: Lab, partner: LocalGuest, here: Place, there: Place, firstArrival: string) {
+  private constructor(lab: Lab, partner: LocalGuest, here: Place, there: Place, both: readonly string[]) {
     this.lab = lab;
     this.partner = partner;
     this.#here = here;
     this.#there = there;
-    this.#firstArrival = firstArrival;
+    this.#both = both;
   }
 
   /** Boots both. */
-  static async boot({ ports = [], partnerMemoryMiB }: TravellerOptions = {}): Promise<LinuxTraveller> {
+  static async boot({
+    ports = [],
+    plugins = [],
+    partnerMemoryMiB,
+    trafficClasses = 1,
+  }: TravellerOptions = {}): Promise<LinuxTraveller> {
     const lab = Lab.create();
-    const [wireA, wireB, wireP] = ['pa', 'pb', 'pp'].map((name) => lab.port(name)) as [
-      string,
-      string,
-      string,
+    const both = [
+      '--tcs',
+      String(trafficClasses),
+      ...ports,
+      ...plugins.flatMap((plugin) => ['--plugin', plugin]),
     ];
-    const saved = await savedLinux(TRAVELLER_MAC, `ip=${TRAVELLER_IP} serve=iperf3,http`);
-    const a = await lab.vmm('linux-a', [
-      ...['receive', '--listen', `file:${saved}`, '--vf', `wire=${wireA}`, ...ports],
-    ]);
-    const b = await lab.vmm('linux-b', [
-      ...['receive', '--listen', 'tcp:127.0.0.1:0', '--vf', `wire=${wireB}`, ...ports],
-    ]);
-    const { address } = await b.qmp.execute<{ address: string }>('x-srvm-query-incoming');
+    const [cableA, cableB] = [new Cable(lab, 'pa'), new Cable(lab, 'pb')];
+    const saved = await savedLinux(
+      TRAVELLER_MAC,
+      `ip=${TRAVELLER_IP} serve=iperf3,http`,
+      undefined,
+      trafficClasses,
+    );
+    const a = await lab.vmm('linux-a', receiveArguments(`file:${saved}`, cableA, both));
+    const b = await lab.vmm('linux-b', receiveArguments(ANYWHERE, cableB, both));
     const partner = await bootLocal(
-      wireP,
+      lab.port('pp'),
       '52:54:00:00:00:01',
       `ip=${PARTNER_IP} serve=iperf3,http`,
       partnerMemoryMiB,
     );
-    const traveller = new LinuxTraveller(
-      lab,
-      partner,
-      { vmm: a, wire: wireA },
-      { vmm: b, wire: wireB },
-      address,
-    );
+    const places = [
+      { vmm: a, cable: cableA },
+      { vmm: b, cable: cableB },
+    ] as const;
+    const traveller = new LinuxTraveller(lab, partner, ...places, both);
     await traveller.fetchWhenThere('kmsg');
     return traveller;
+  }
+
+  /** The process that has the guest. */
+  get here(): VmmProcess {
+    return this.#here.vmm;
+  }
+
+  /** The process that waits for it. */
+  get there(): VmmProcess {
+    return this.#there.vmm;
+  }
+
+  /** Of the port that the guest's VF belongs to. */
+  get cable(): Cable {
+    return this.#here.cable;
   }
 
   async close(): Promise<void> {
@@ -100,41 +153,57 @@ export class LinuxTraveller {
 
   /** Types a line into the traveller's terminal, wherever it is. */
   typeIn(text: string): Promise<unknown> {
-    return this.#here.vmm.qmp.execute('x-srvm-type-in', { text: `${text}\n` });
+    return this.here.qmp.execute('x-srvm-type-in', { text: `${text}\n` });
   }
 
   /** To the other process, every page compared. */
   async move(mode: 'scan' | 'shadow-doorbell', options: ScenarioMigration = {}): Promise<MigrationReport> {
-    const address = await this.#address();
-    this.#firstArrival = null;
-    const report = await migrateAndWait(this.#here.vmm.qmp, address, {
-      mode,
-      downtimeLimitMs: 300,
-      ...options,
-    });
-    expect(report.status, `${report.error}; ${report.notes.join('; ')}`).toBe('completed');
+    const report = await this.attempt({ mode, ...options });
+    expect(report.outcome, `${report.error}; ${report.notes.join('; ')}`).toBe('completed');
     expectClean(report);
-    [this.#here, this.#there] = [this.#there, this.#here];
+    this.arrived();
     return report;
+  }
+
+  /** One attempt to migrate, however it ends; where the guest is taken to be is not changed by it: see `arrived`. */
+  async attempt(options: ScenarioMigration): Promise<MigrationReport> {
+    const uri = options.uri ?? (await this.address());
+    this.#address = null;
+    return migrateAndWait(this.here.qmp, uri, { downtimeLimitMs: 300, ...options });
+  }
+
+  arrived(): void {
+    [this.#here, this.#there] = [this.#there, this.#here];
   }
 
   /** A migration that is called off in the middle of pre-copy: the guest stays where it is. */
   async callOff(mode: 'scan' | 'shadow-doorbell'): Promise<void> {
-    const address = await this.#address();
-    this.#firstArrival = null;
-    const { qmp } = this.#here.vmm;
-    const report = await migrateAndWait(
-      qmp,
-      address,
-      { mode, maxBandwidth: 8 * 2 ** 20 },
-      { onPhase: (phase) => void (phase === 'pre-copy' && qmp.execute('migrate_cancel')) },
-    );
-    expect(report.status).toBe('cancelled');
-    // the other end gives everything back before it listens again
-    await until('the other end listens to nobody', async () => {
-      const incoming = await this.#there.vmm.qmp.execute<{ status: string }>('x-srvm-query-incoming');
-      return incoming.status === 'failed';
+    const { qmp } = this.here;
+    const report = await this.attempt({
+      mode,
+      maxBandwidth: 8 * 2 ** 20,
+      watcher: { onPhase: (phase) => void (phase === 'pre-copy' && qmp.execute('migrate_cancel')) },
     });
+    expect(report.outcome).toBe('cancelled');
+    await this.recover();
+  }
+
+  /** After an attempt that failed: the process without the guest, or a new one in its place, can be asked to wait for it. */
+  async recover(): Promise<void> {
+    const { vmm, cable } = this.#there;
+    this.#address = null;
+    if (vmm.child.exitCode === null && vmm.child.signalCode === null) {
+      await vmm.qmp.execute('migrate_cancel');
+      // it gives everything back before it listens again; 'running' is told of the guest that it had
+      await until('the other end listens to nobody', async () => {
+        const { status } = await vmm.qmp.execute<{ status: string }>('x-srvm-query-incoming');
+        return status === 'failed' || status === 'none' || status === 'running';
+      });
+      return;
+    }
+    const name = `linux-${++this.#replacements}`;
+    const replacement = await this.lab.vmm(name, receiveArguments(ANYWHERE, cable, this.#both));
+    this.#there = { vmm: replacement, cable };
   }
 
   /** Lines of the kernel's log that nothing healthy writes. */
@@ -142,16 +211,31 @@ export class LinuxTraveller {
     return troubleInKmsg(await this.fetchWhenThere('kmsg'));
   }
 
+  /** What the processes have printed: for a failure's message. */
+  logs(): string {
+    return [this.here, this.there]
+      .map(({ name, child, log }) => `${name} (exit ${child.exitCode ?? child.signalCode}): ${log()}`)
+      .join('\n');
+  }
+
   async linkUps(): Promise<number> {
     return (await this.fetchWhenThere('kmsg')).match(/Link is Up/g)?.length ?? 0;
   }
 
-  async #address(): Promise<string> {
-    if (this.#firstArrival !== null) return this.#firstArrival;
-    const { address } = await this.#there.vmm.qmp.execute<{ address: string }>('migrate-incoming', {
-      uri: 'tcp:127.0.0.1:0',
-      'x-srvm-vfs': [{ wire: this.#there.wire }],
+  /** Where the process without the guest waits for it. */
+  async address(): Promise<string> {
+    if (this.#address !== null) return this.#address;
+    const { vmm, cable } = this.#there;
+    const incoming = await vmm.qmp.execute<{ status: string; address: string }>('x-srvm-query-incoming');
+    if (incoming.status === 'listening') return (this.#address = incoming.address);
+    const { address } = await vmm.qmp.execute<{ address: string }>('migrate-incoming', {
+      uri: ANYWHERE,
+      'x-srvm-vfs': [{ wire: cable.spec }],
     });
-    return address;
+    return (this.#address = address);
   }
 }
+
+const receiveArguments = (uri: string, cable: Cable, more: readonly string[]): readonly string[] => [
+  ...['receive', '--listen', uri, '--vf', `wire=${cable.spec}`, ...more],
+];
