@@ -1,15 +1,25 @@
 /**
- * What a person does to an interface while its guest is being copied: driver loaded again, interface down and up, jumbo
- * frames, a VLAN. The copy is slow enough that it happens in pre-copy; afterwards the partner fetches what the guest serves.
+ * What is done to an interface while its guest is being copied: driver loaded again, interface down and up, cable pulled and
+ * plugged in, jumbo frames, a VLAN. The copy is slow enough that it happens in pre-copy; afterwards the partner fetches what
+ * the guest serves.
+ *
+ * SRVM_SOAK=1: many round trips with jumbo frames and VLANs; cables pulled at both ends.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sleep } from '../../src/cli/lab.js';
+import { LinuxFlow } from './linux-flow.js';
 import { isImageBuilt, NOT_BUILT } from './linux-guests.js';
 import { LinuxTraveller, TRAVELLER_IP } from './linux-traveller.js';
+import { until } from './shuttle.js';
 
-const LIMIT_MS = 240_000;
+const SOAK = process.env['SRVM_SOAK'] === '1';
+const LIMIT_MS = SOAK ? 1_200_000 : 240_000;
+const JUMBO_HOPS = SOAK ? 10 : 2;
 const MODES = ['shadow-doorbell', 'scan'] as const;
 /** Of some 80 MiB that hold something: pre-copy takes seconds. */
 const SLOW_BYTES_PER_S = 12 * 2 ** 20;
+/** How long a cable is out: well within a pre-copy at that rate. */
+const AWAY_MS = 1500;
 const ADDRESS = `ip addr add ${TRAVELLER_IP}/24 dev eth0; ip link set eth0 up`;
 
 describe.skipIf(!isImageBuilt)(
@@ -26,28 +36,31 @@ describe.skipIf(!isImageBuilt)(
       await guest?.close();
     });
 
-    /** Moves the guest, which is told `line` when pre-copy begins. */
-    async function moveWhile(mode: (typeof MODES)[number], line: string): Promise<void> {
-      let typed: Promise<unknown> | null = null;
+    /** Moves the guest; `action` begins when pre-copy does. */
+    async function moveWhile(mode: (typeof MODES)[number], action: () => Promise<unknown>): Promise<void> {
+      let acted: Promise<unknown> | null = null;
       await guest.move(mode, {
         maxBandwidth: SLOW_BYTES_PER_S,
         watcher: {
           onPhase: (phase) => {
-            if (phase === 'pre-copy') typed ??= guest.typeIn(line);
+            if (phase === 'pre-copy') acted ??= action();
           },
         },
       });
-      expect(typed).not.toBeNull();
-      await typed;
+      expect(acted).not.toBeNull();
+      await acted;
+    }
+
+    /** The traveller's interface says so in its log once more than before. */
+    async function linkUpAgain(ups: number): Promise<void> {
+      await until('the link is up again', async () => (await guest.linkUps()) > ups, LIMIT_MS);
     }
 
     it.each(MODES)(
       'the driver is unloaded and loaded again, by %s',
       async (mode) => {
-        await moveWhile(
-          mode,
-          `modprobe -r ixgbevf; modprobe ixgbevf; ${ADDRESS}; echo ${mode} >/tmp/www/reloaded`,
-        );
+        const line = `modprobe -r ixgbevf; modprobe ixgbevf; ${ADDRESS}; echo ${mode} >/tmp/www/reloaded`;
+        await moveWhile(mode, () => guest.typeIn(line));
         expect(await guest.fetchWhenThere('reloaded')).toContain(mode);
       },
       LIMIT_MS,
@@ -57,8 +70,44 @@ describe.skipIf(!isImageBuilt)(
       'the interface goes down and up, again and again, by %s',
       async (mode) => {
         const line = `for i in $(seq 5); do ip link set eth0 down; ip link set eth0 up; usleep 200000; done; echo ${mode} >/tmp/www/ups`;
-        await moveWhile(mode, line);
+        await moveWhile(mode, () => guest.typeIn(line));
         expect(await guest.fetchWhenThere('ups')).toContain(mode);
+      },
+      LIMIT_MS,
+    );
+
+    it.each(MODES)(
+      'its cable is pulled and plugged in again, by %s',
+      async (mode) => {
+        const flow = await LinuxFlow.start(guest, TRAVELLER_IP);
+        const ups = await guest.linkUps();
+        const { cable } = guest;
+        await moveWhile(mode, async () => {
+          await cable.pull();
+          await sleep(AWAY_MS);
+          cable.plugIn();
+        });
+        await linkUpAgain(ups);
+        await flow.goesOn();
+        await flow.end();
+      },
+      LIMIT_MS,
+    );
+
+    it.runIf(SOAK).each(MODES)(
+      'its cable is pulled, and it arrives where none is plugged in yet, by %s',
+      async (mode) => {
+        const flow = await LinuxFlow.start(guest, TRAVELLER_IP);
+        const ups = await guest.linkUps();
+        const { cable, cableThere } = guest;
+        await cableThere.pull();
+        await moveWhile(mode, () => cable.pull());
+        await sleep(AWAY_MS);
+        cableThere.plugIn();
+        await linkUpAgain(ups);
+        await flow.goesOn();
+        await flow.end();
+        cable.plugIn();
       },
       LIMIT_MS,
     );
@@ -72,10 +121,12 @@ describe.skipIf(!isImageBuilt)(
         await guest.ask(vlan(1));
         expect(await guest.fetchWhenThere('vlan')).toContain(mode);
         await guest.fetchWhenThere('kmsg', '10.7.0.2');
-        const ended = await guest.partner.shell.start('iperf3 -c 10.7.0.2 -t 10');
-        await guest.move(mode);
-        const { status, output } = await ended(120_000);
-        expect(status, output).toBe(0);
+        const flow = await LinuxFlow.start(guest, '10.7.0.2');
+        for (let hop = 0; hop < JUMBO_HOPS; hop++) {
+          await guest.move(mode);
+          await flow.goesOn();
+        }
+        await flow.end();
         expect(await guest.ask('ping -c 3 -s 8000 -W 5 10.7.0.2')).toContain(' 0% packet loss');
       },
       LIMIT_MS,

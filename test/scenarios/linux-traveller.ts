@@ -122,6 +122,11 @@ export class LinuxTraveller {
     return this.#here.vmm;
   }
 
+  /** Of the port that its next VF belongs to. */
+  get cableThere(): Cable {
+    return this.#there.cable;
+  }
+
   /** The process that waits for it. */
   get there(): VmmProcess {
     return this.#there.vmm;

@@ -1,4 +1,4 @@
-/** A link between two Unix sockets that can be cut, or held so that answers do not come back. */
+/** A link between source and destination that can be cut, slowed, or held so that answers do not come back. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export class SeverableLink {
@@ -7,6 +7,8 @@ export class SeverableLink {
   readonly #sockets = new Set<Socket>();
   /** Answers of the destination are kept back. */
   holdAnswers = false;
+  /** Answers of the destination take this long: time to see what the source does with one before the next comes. */
+  answerDelayMs = 0;
   /** By the source, so far. */
   bytesSent = 0;
 
@@ -15,11 +17,11 @@ export class SeverableLink {
     this.#server = server;
   }
 
-  /** @param target unix:PATH of the destination */
+  /** @param target unix:PATH or tcp:HOST:PORT of the destination */
   static open(path: string, target: string): Promise<SeverableLink> {
     const server = createServer();
     const link = new SeverableLink(`unix:${path}`, server);
-    server.on('connection', (near) => link.#join(near, connect(target.slice('unix:'.length))));
+    server.on('connection', (near) => link.#join(near, connectTo(target)));
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(path, () => resolve(link));
@@ -49,6 +51,10 @@ export class SeverableLink {
       from.on('data', (chunk) => {
         if (from === near) this.bytesSent += chunk.length;
         else if (this.holdAnswers) return;
+        else if (this.answerDelayMs > 0) {
+          setTimeout(() => to.writable && to.write(chunk), this.answerDelayMs);
+          return;
+        }
         if (!to.write(chunk)) {
           from.pause();
           to.once('drain', () => from.resume());
@@ -56,4 +62,9 @@ export class SeverableLink {
       });
     }
   }
+}
+
+function connectTo(target: string): Socket {
+  const [kind, host, port] = target.split(':') as [string, string, string?];
+  return kind === 'unix' ? connect(target.slice('unix:'.length)) : connect(Number(port), host);
 }
