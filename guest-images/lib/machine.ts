@@ -35,6 +35,14 @@ export function takeLines(timeoutUs: u32): u32 {
   return lines;
 }
 
+/**
+ * What was stored before is seen by devices before anything is loaded after: for rings in memory that both sides look at
+ * without a register in between. The machine has no cheaper call that orders memory.
+ */
+export function fence(): void {
+  pendingLines |= waitForInterrupt(0);
+}
+
 /** Sleeps at least so long; other parts of the machine run meanwhile. */
 export function sleepUs(us: u32): void {
   const untilNs = clockNs() + <u64>us * 1000;

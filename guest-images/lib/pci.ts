@@ -5,7 +5,7 @@ import { barRead, barWrite, pciRead, pciWrite } from './machine';
 
 const ID: u32 = 0x00;
 const COMMAND: u32 = 0x04;
-const CAPABILITIES: u32 = 0x34;
+export const CAPABILITIES: u32 = 0x34;
 const COMMAND_MEMORY: u32 = 1 << 1;
 const COMMAND_MASTER: u32 = 1 << 2;
 const CAPABILITY_MSIX: u32 = 0x11;
@@ -19,8 +19,13 @@ const VF_82599: u32 = 0x10ed8086;
 
 /** The first slot with an 82599 VF; 0 (which is the host bridge) when there is none. */
 export function findVf(): u32 {
+  return findFunction(VF_82599);
+}
+
+/** The first slot with this function, by the first dword of its configuration space; 0 when there is none. */
+@inline export function findFunction(id: u32): u32 {
   for (let slot: u32 = 1; slot < SLOTS; slot++) {
-    if (pciRead(slot, ID) == VF_82599) return slot;
+    if (pciRead(slot, ID) == id) return slot;
   }
   return 0;
 }

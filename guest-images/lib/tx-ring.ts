@@ -135,6 +135,10 @@ export function cleanTx(ring: TxRing): u32 {
 
 /** The buffer of the next packet, or 0 when `dataDescriptors` do not fit now. */
 export function packetBuffer(ring: TxRing, dataDescriptors: u32): usize {
+  // in images with a virtio driver (virtio-net.ts) a ring without a tail register is a virtqueue
+  if (isDefined(virtioPacketBuffer)) {
+    if (ring.tail == 0) return virtioPacketBuffer(ring);
+  }
   if (txUnused(ring) < dataDescriptors + 1 + GAP) {
     flushTx(ring);
     cleanTx(ring);
@@ -155,6 +159,12 @@ export function packetBuffer(ring: TxRing, dataDescriptors: u32): usize {
 
 /** Sends `bytes` bytes from the buffer that packetBuffer() gave. */
 export function sendPacket(ring: TxRing, length: u32, offload: u32): void {
+  if (isDefined(virtioSendPacket)) {
+    if (ring.tail == 0) {
+      virtioSendPacket(ring, length, offload);
+      return;
+    }
+  }
   const first = ring.nextToUse;
   const buffer = ring.buffers + <usize>(first >> 1) * ring.bufferBytes;
   let bytes = length;
@@ -234,6 +244,12 @@ export function segmentedDescriptors(payloadBytes: u32): u32 {
 
 /** Tells the device of packets that wait for the tail write. */
 export function flushTx(ring: TxRing): void {
+  if (isDefined(virtioFlush)) {
+    if (ring.tail == 0) {
+      virtioFlush(ring);
+      return;
+    }
+  }
   ring.waiting = 0;
   if (ring.announced == ring.nextToUse) return;
   ring.announced = ring.nextToUse;

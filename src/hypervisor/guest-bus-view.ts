@@ -1,6 +1,6 @@
 /**
  * The bus of one VM, in its vCPU's thread: the host bridge in slot 0, passed-through VFs from slot 1 on. A slot whose
- * function is unplugged answers as an empty one.
+ * function is unplugged answers as an empty one. Paravirtual NICs come after the VFs: their every access is an exit.
  *
  *   configuration space   an exit, emulated on the VF's configuration words
  *   BAR0                  through the BAR map: mostly straight to the device
@@ -12,10 +12,13 @@ import { VfBar } from '../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../hardware/pci/config-space.js';
 import { PCI } from '../hardware/pci/offsets.js';
 import type { GuestBus } from '../machine/guest-bus.js';
+import { MSIX_BAR } from '../virtio/config-image.js';
+import { NetFunction } from '../virtio/net-function.js';
 import { BarAccess } from './bar-access.js';
 import { GuestVfBar } from './guest-vf-bar.js';
 import { HotplugRegisters } from './hotplug-registers.js';
 import { InterruptRemap, type InterruptRoute } from './interrupt-remap.js';
+import type { NetSlotHandle } from './paravirtual-net.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
 
 /** What a vCPU's thread needs of one passed-through VF. Structured-cloneable. */
@@ -45,11 +48,21 @@ interface Function {
 
 export class GuestBusView implements GuestBus {
   readonly #functions: (Function | undefined)[] = [];
+  readonly #nets: (NetFunction | undefined)[] = [];
   readonly #control: Int32Array;
   readonly #hotplug: HotplugRegisters;
 
-  constructor(slots: readonly SlotHandle[], control: Int32Array, clock: Clock, wait: WordWait = blockThread) {
+  constructor(
+    slots: readonly SlotHandle[],
+    control: Int32Array,
+    clock: Clock,
+    wait: WordWait = blockThread,
+    nets: readonly NetSlotHandle[] = [],
+  ) {
     this.#control = control;
+    for (const { slot, device, routes } of nets) {
+      this.#nets[slot] = new NetFunction(device, new InterruptRemap(routes), wait);
+    }
     this.#hotplug = new HotplugRegisters(
       control,
       () =>
@@ -71,32 +84,60 @@ export class GuestBusView implements GuestBus {
   pciRead(slot: number, offset: number): number {
     countExit(this.#control, EXIT_REASON.configRead);
     if (slot === 0) return this.#hotplug.read(offset & ~3) ?? HOST_BRIDGE.get(offset & ~3) ?? 0;
-    return this.#at(slot)?.config.read32(offset) ?? NOTHING;
+    return this.#at(slot)?.config.read32(offset) ?? this.#nets[slot]?.configRead(offset) ?? NOTHING;
   }
 
   pciWrite(slot: number, offset: number, value: number): void {
     countExit(this.#control, EXIT_REASON.configWrite);
     if (slot === 0) this.#hotplug.write(offset & ~3, value);
+    else if (this.#nets[slot] !== undefined) this.#nets[slot].configWrite(offset, value);
     else this.#at(slot)?.config.write32(offset, value);
   }
 
   barRead(slot: number, bar: number, offset: number): number {
     const target = this.#at(slot);
-    if (target === undefined) return NOTHING;
+    if (target === undefined) return this.#netRead(slot, bar, offset);
     if (bar === 0) return target.bar0.read32(offset);
     if (bar !== 3) return NOTHING;
     countExit(this.#control, EXIT_REASON.msixRead);
     return target.bar.read32(3, offset);
   }
 
-  barWrite(slot: number, bar: number, offset: number, value: number): void {
+  barWrite(slot: number, bar: number, offset: number, value: number, bytes = 4): void {
     const target = this.#at(slot);
-    if (target === undefined) return;
+    if (target === undefined) {
+      this.#netWrite(slot, bar, offset, value, bytes);
+      return;
+    }
+    // a VF takes whole registers only; a narrower write is dropped, as the specification lets it be
+    if (bytes !== 4) return;
     if (bar === 0) {
       target.bar0.write32(offset, value);
     } else if (bar === 3) {
       countExit(this.#control, EXIT_REASON.msixWrite);
       target.bar.write32(3, offset, value);
+    }
+  }
+
+  #netRead(slot: number, bar: number, offset: number): number {
+    const net = this.#nets[slot];
+    if (net === undefined) return NOTHING;
+    countExit(this.#control, bar === MSIX_BAR ? EXIT_REASON.msixRead : EXIT_REASON.paravirtualRead);
+    return net.barRead(bar, offset);
+  }
+
+  #netWrite(slot: number, bar: number, offset: number, value: number, bytes: number): void {
+    const net = this.#nets[slot];
+    if (net === undefined) return;
+    switch (net.barWrite(bar, offset, value, bytes)) {
+      case 'notify':
+        countExit(this.#control, EXIT_REASON.paravirtualNotify);
+        return;
+      case 'msix':
+        countExit(this.#control, EXIT_REASON.msixWrite);
+        return;
+      default:
+        countExit(this.#control, EXIT_REASON.paravirtualWrite);
     }
   }
 

@@ -14,6 +14,7 @@ import type { VcpuEvent } from '../machine/vcpu-events.js';
 import type { SlotHandle } from './guest-bus-view.js';
 import type { GuestImage } from './guest-kind.js';
 import type { NicCommand, NicReply, NicWorkerData } from './nic-messages.js';
+import type { NetSlotHandle } from './paravirtual-net.js';
 import type { VcpuThreadMessage, VcpuWorkerData } from './vcpu-core.js';
 
 export interface HostThreads {
@@ -46,6 +47,8 @@ export interface VcpuThreadBoot {
   readonly image: GuestImage;
   readonly memory: WebAssembly.Memory;
   readonly slots: readonly SlotHandle[];
+  /** Paravirtual NICs. */
+  readonly nets: readonly NetSlotHandle[];
 }
 
 export interface VcpuThreadEvents {

@@ -10,13 +10,13 @@ import { rv64LayoutFor } from '../rv64/cpu/layout.js';
 import { loadLinux, startHart } from '../rv64/machine/boot.js';
 import type { LinuxImage } from '../rv64/machine/linux-image-files.js';
 import { Rv64Vcpu } from '../rv64/machine/rv64-vcpu.js';
-import type { SlotHandle } from './guest-bus-view.js';
 
 export interface LinuxVcpuBoot {
   readonly image: LinuxImage;
   readonly memory: WebAssembly.Memory;
   readonly port: VcpuPort;
-  readonly slots: readonly SlotHandle[];
+  /** Of the hypervisor's functions. */
+  readonly slots: readonly { readonly slot: number }[];
 }
 
 /** Blocks the thread until the guest has ended. */

@@ -331,7 +331,6 @@ export class Nic {
 }
 
 /** Locally administered, so that it cannot be a real card's. */
-/** A locally administered address. */
 export function randomMac(random: Random): string {
   const digits = [random.nextU32(), random.nextU32()]
     .map((word) => word.toString(16).padStart(8, '0'))

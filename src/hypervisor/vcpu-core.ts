@@ -3,12 +3,13 @@
  * thread talks to it through the control page.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { realClock } from '../hardware/clock.js';
+import { blockThread, realClock } from '../hardware/clock.js';
 import { controlWords } from '../machine/memory.js';
 import { runVcpu } from '../machine/vcpu.js';
 import { GuestBusView, type SlotHandle } from './guest-bus-view.js';
 import { type GuestImage, guestKind, isLinux } from './guest-kind.js';
 import { runLinux } from './linux-vcpu.js';
+import type { NetSlotHandle } from './paravirtual-net.js';
 import { nameThread, threadPath } from './thread-cpu.js';
 
 export interface VcpuWorkerData {
@@ -17,6 +18,8 @@ export interface VcpuWorkerData {
   /** Transferred: the far end is the VcpuControl's. */
   readonly port: MessagePort;
   readonly slots: readonly SlotHandle[];
+  /** Paravirtual NICs. */
+  readonly nets: readonly NetSlotHandle[];
 }
 
 /** The only message: where the thread's CPU account is. */
@@ -24,10 +27,10 @@ export interface VcpuThreadMessage {
   readonly threadPath: string | null;
 }
 
-const { image, memory, port, slots } = workerData as VcpuWorkerData;
+const { image, memory, port, slots, nets } = workerData as VcpuWorkerData;
 nameThread('srvm vcpu');
 parentPort!.postMessage({ threadPath: threadPath() } satisfies VcpuThreadMessage);
 const control = controlWords(memory, guestKind(image).layout);
-const bus = new GuestBusView(slots, control, realClock);
-if (isLinux(image)) runLinux({ image, memory, port, slots }, bus);
+const bus = new GuestBusView(slots, control, realClock, blockThread, nets);
+if (isLinux(image)) runLinux({ image, memory, port, slots: [...slots, ...nets] }, bus);
 else await runVcpu({ image, memory, port }, { bus, clock: realClock });

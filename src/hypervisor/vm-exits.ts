@@ -17,6 +17,10 @@ export const EXIT_REASON = {
   turnWait: 6,
   /** An access met a page whose mapping was just being changed. */
   remapWait: 7,
+  /** Registers of a paravirtual device, and its doorbells. */
+  paravirtualRead: 8,
+  paravirtualWrite: 9,
+  paravirtualNotify: 10,
 } as const;
 export type ExitReason = keyof typeof EXIT_REASON;
 

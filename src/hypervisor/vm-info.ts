@@ -1,4 +1,6 @@
 /** What people may ask about a VM. */
+
+import type { DeviceStats } from '../virtio/device-words.js';
 import type { PageMapping } from './bar-map.js';
 import type { ExitCounts } from './vm-exits.js';
 import type { VmState } from './vm-state.js';
@@ -16,6 +18,13 @@ export interface VmInfo {
   /** null where the kernel does not tell, or the vCPU has ended. */
   readonly vcpuCpuNs: number | null;
   readonly vfs: readonly VmVfInfo[];
+  readonly nets: readonly VmNetInfo[];
+}
+
+export interface VmNetInfo {
+  readonly slot: number;
+  readonly mac: string;
+  readonly stats: DeviceStats;
 }
 
 export interface VmVfInfo {

@@ -15,10 +15,12 @@ import { controlWords } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
+import type { DriverDomain } from './driver-domain.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
 import { Hotplug, type SavedHotplug } from './hotplug.js';
-import type { Nic, VfAssignment } from './nic.js';
+import { type Nic, randomMac, type VfAssignment } from './nic.js';
+import { ParavirtualNet } from './paravirtual-net.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
 import { threadCpuNs } from './thread-cpu.js';
 import { readExits } from './vm-exits.js';
@@ -30,6 +32,12 @@ export interface VmVf {
   readonly assignment?: VfAssignment;
 }
 
+export interface VmNet {
+  readonly domain: DriverDomain;
+  /** Made up when left out. */
+  readonly mac?: string | undefined;
+}
+
 export interface VmOptions {
   readonly name: string;
   /** A loaded image, or a file to load one from. */
@@ -37,6 +45,8 @@ export interface VmOptions {
   readonly commandLine?: string;
   /** In the order of their slots, from slot 1 on; at most MAX_VM_VFS. */
   readonly vfs?: readonly VmVf[];
+  /** Paravirtual NICs, in the slots after the VFs; at most MAX_VM_NETS. */
+  readonly nets?: readonly VmNet[];
   /** Everything is made ready for a guest that comes from elsewhere: restoreVmState, then resume. */
   readonly incoming?: boolean;
   /** Memory made for the image's RAM size, that RAM being zero; of an incoming VM, pages may arrive in it already. */
@@ -71,6 +81,8 @@ export class VmError extends Error {
 }
 
 export const MAX_VM_VFS = 8;
+/** The slots of a machine's own devices follow. */
+export const MAX_VM_NETS = 7;
 const CARRIAGE_RETURN = 13;
 /** A vCPU that has not obeyed by then is ended by force. */
 const STOP_LIMIT_MS = 2000;
@@ -85,6 +97,7 @@ export class VirtualMachine {
   #state: VmState;
   #memory: WebAssembly.Memory | null;
   #vfs: PassedThroughVf[] = [];
+  #nets: ParavirtualNet[] = [];
   /** Holds the memory too: gone when the VM is. */
   #vcpuControl: VcpuControl | null;
   /** What goes to a guest's terminal is a console as well. */
@@ -163,7 +176,25 @@ export class VirtualMachine {
       this.#vfs.push(passed);
       await passed.attach();
     }
+    await this.#attachNets(options, requested.length + 1);
     await this.#startVcpu(memory);
+  }
+
+  async #attachNets({ nets = [], incoming = false }: VmOptions, firstSlot: number): Promise<void> {
+    if (nets.length > MAX_VM_NETS)
+      throw new VmError(`${nets.length} paravirtual NICs: a VM has at most ${MAX_VM_NETS}`);
+    for (const [index, { domain, mac }] of nets.entries()) {
+      const net = new ParavirtualNet({
+        domain,
+        mac: mac ?? randomMac(this.#threads.random),
+        slot: firstSlot + index,
+        memory: bufferOf(this.memory),
+        layout: this.layout,
+        messages: this.#kind.messageTarget(this.memory),
+      });
+      this.#nets.push(net);
+      await net.attach(!incoming);
+    }
   }
 
   async #startVcpu(memory: WebAssembly.Memory): Promise<void> {
@@ -173,7 +204,13 @@ export class VirtualMachine {
       exited = resolve;
     });
     const died = new Promise<never>((_, reject) => {
-      const boot = { name: this.name, image: this.image, memory, slots: this.#vfs.map((vf) => vf.slot) };
+      const boot = {
+        name: this.name,
+        image: this.image,
+        memory,
+        slots: this.#vfs.map((vf) => vf.slot),
+        nets: this.#nets.map((net) => net.slot),
+      };
       this.#vcpuCore = this.#threads.startVcpu(boot, {
         onEvent: (event) => vcpu.receive(event),
         onThread: (path) => {
@@ -234,6 +271,8 @@ export class VirtualMachine {
     await this.#stopVcpu();
     for (const vf of this.#vfs) await vf.release();
     this.#vfs = [];
+    for (const net of this.#nets) await net.release();
+    this.#nets = [];
     this.#memory = null;
     this.#vcpuControl = null;
     this.#enter({ kind: 'destroyed' });
@@ -277,6 +316,11 @@ export class VirtualMachine {
     return this.#vfs;
   }
 
+  /** Paravirtual NICs in the order of their slots. */
+  get nets(): readonly ParavirtualNet[] {
+    return this.#nets;
+  }
+
   /** Where a vCPU that logs marks the pages it stores to: guest RAM only. */
   openDirtyLog(): DirtyMap {
     return this.#kind.openDirtyLog(this.memory, this.#threads.wait);
@@ -292,9 +336,9 @@ export class VirtualMachine {
     this.#vcpu.setThrottle(percent);
   }
 
-  /** What the IOMMU saw DMA write, a byte map of pages per VF: for the verifier and reports only. */
+  /** What devices wrote, a byte map of pages for each VF and each paravirtual NIC: for the verifier and reports only. */
   get groundTruth(): readonly SharedArrayBuffer[] {
-    return this.#vfs.map((vf) => vf.domain.truth);
+    return [...this.#vfs, ...this.#nets].map((device) => device.domain.truth);
   }
 
   /** Only while the VM is paused or halted. */
@@ -363,6 +407,7 @@ export class VirtualMachine {
         bar0: Array.from({ length: passed.view.pages.count }, (_, page) => passed.view.pages.mappingOf(page)),
         dmaFaults: passed.faults,
       })),
+      nets: this.#nets.map((net) => ({ slot: net.slot.slot, mac: net.mac, stats: net.stats })),
     };
   }
 

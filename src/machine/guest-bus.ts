@@ -8,7 +8,8 @@ export interface GuestBus {
   pciWrite(slot: number, offset: number, value: number): void;
   /** 32-bit read of a base address register's window; 0xFFFFFFFF where nothing answers. */
   barRead(slot: number, bar: number, offset: number): number;
-  barWrite(slot: number, bar: number, offset: number, value: number): void;
+  /** @param bytes 1, 2 or 4 where the guest's bus knows narrower writes; 4 when left out */
+  barWrite(slot: number, bar: number, offset: number, value: number, bytes?: number): void;
 }
 
 /** An empty bus: nothing answers. For guests without devices, and for tests. */

@@ -57,6 +57,9 @@ const REPORT: VmmMigrationReport = {
     trappedWrite: 0,
     turnWait: 0,
     remapWait: 0,
+    paravirtualRead: 0,
+    paravirtualWrite: 0,
+    paravirtualNotify: 0,
   },
   cores: [{ atMs: 30, percent: { vcpu: 80, nic: 40 } }],
 };

@@ -18,7 +18,7 @@ import { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
 
 // dist/test/hypervisor -> the repository
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const CACHE_DIR = join(tmpdir(), 'srvm-test-images');
+export const CACHE_DIR = join(tmpdir(), 'srvm-test-images');
 
 export const echoImage = (): Promise<LoadedImage> => testImage('udp-echo');
 

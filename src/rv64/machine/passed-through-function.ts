@@ -1,6 +1,6 @@
 /**
- * A passed-through VF as a function on the guest's bus: the same configuration words, BAR map and MSI-X table that every
- * other guest has.
+ * A function of the hypervisor's (a passed-through VF, a paravirtual NIC) on the guest's bus: the same configuration words,
+ * BARs and MSI-X table that every other guest has.
  */
 import { PCI } from '../../hardware/pci/offsets.js';
 import type { GuestBus } from '../../machine/guest-bus.js';
@@ -39,8 +39,7 @@ export class PassedThroughFunction implements PciFunction {
     return size === 4 ? word : (word >>> (8 * (offset & 3))) & (2 ** (8 * size) - 1);
   }
 
-  /** The VF takes whole registers only; a narrower write is dropped, as the specification lets it be. */
   barWrite(bar: number, offset: number, size: number, value: number): void {
-    if (size === 4) this.#bus.barWrite(this.#slot, bar, offset, value);
+    this.#bus.barWrite(this.#slot, bar, offset, value, size);
   }
 }

@@ -1,0 +1,130 @@
+/**
+ * One paravirtual NIC of a VM on the main thread: its registers, its record of what was written, its place in the driver
+ * domain. The guest's accesses go past this class, in the vCPU's thread (guest-bus-view.ts).
+ */
+import { createDomainHandle } from '../hardware/iommu/domain.js';
+import type { DomainHandle } from '../hardware/iommu/handle.js';
+import { SharedDirtyMap } from '../machine/dirty-map.js';
+import type { MemoryLayout } from '../machine/layout.js';
+import { powerOn } from '../virtio/common-registers.js';
+import {
+  createDeviceWords,
+  type DeviceStats,
+  DeviceWords,
+  type VirtioNetHandle,
+  WORD,
+} from '../virtio/device-words.js';
+import { REQUESTER } from '../virtio/msix.js';
+import { FEATURE } from '../virtio/spec.js';
+import type { DriverDomain } from './driver-domain.js';
+import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
+import { macHigh, macLow, macOfWords, parseMac } from './mac.js';
+
+const ETHERNET_HEADER_BYTES = 14;
+const OFFERED =
+  FEATURE.csum | FEATURE.guestCsum | FEATURE.mtu | FEATURE.mac | FEATURE.mergeableBuffers | FEATURE.status;
+
+/** What a vCPU's thread needs of one paravirtual NIC. Structured-cloneable. */
+export interface NetSlotHandle {
+  readonly slot: number;
+  readonly device: VirtioNetHandle;
+  readonly routes: readonly InterruptRoute[];
+}
+
+export interface ParavirtualNetOptions {
+  readonly domain: DriverDomain;
+  readonly mac: string;
+  readonly slot: number;
+  readonly memory: SharedArrayBuffer;
+  readonly layout: MemoryLayout;
+  /** Where its messages go. */
+  readonly messages: InterruptTarget;
+}
+
+export class ParavirtualNet {
+  readonly slot: NetSlotHandle;
+  readonly driverDomain: DriverDomain;
+  readonly handle: VirtioNetHandle;
+  readonly #words: DeviceWords;
+  readonly #log: SharedDirtyMap;
+  readonly #messages: InterruptTarget;
+  #device: number | null = null;
+  #filtered: string | null = null;
+
+  constructor({ domain, mac, slot, memory, layout, messages }: ParavirtualNetOptions) {
+    this.driverDomain = domain;
+    this.#messages = messages;
+    this.handle = {
+      words: createDeviceWords(),
+      bell: domain.bell,
+      domain: createDomainHandle(memory, [
+        { iovaStart: 0, memoryOffset: 0, bytes: layout.ramBytes, writable: true },
+      ]),
+      log: new SharedArrayBuffer(layout.ramPages),
+    };
+    this.slot = { slot, device: this.handle, routes: [{ requester: REQUESTER, target: messages }] };
+    this.#words = new DeviceWords(this.handle);
+    this.#log = new SharedDirtyMap(this.handle.log, 0, layout.ramPages);
+    const station = parseMac(mac);
+    powerOn(this.#words, {
+      macLow: macLow(station),
+      macHigh: macHigh(station),
+      mtu: domain.frameBytes - ETHERNET_HEADER_BYTES,
+      features: OFFERED,
+    });
+  }
+
+  get mac(): string {
+    return macOfWords(this.#words.get(WORD.macLow), this.#words.get(WORD.macHigh));
+  }
+
+  /** Guest RAM as the device reaches it; its truth is what the backend wrote. */
+  get domain(): DomainHandle {
+    return this.handle.domain;
+  }
+
+  get stats(): DeviceStats {
+    return this.#words.stats();
+  }
+
+  /** @param serving false: the guest is still elsewhere */
+  async attach(serving: boolean): Promise<void> {
+    this.setReceiving(serving);
+    this.#device = await this.driverDomain.attach(this.handle, this.#messages, serving);
+  }
+
+  /** Lets the wire's frames for this address come to the driver domain, or not: while a VF has the same address, say. */
+  setReceiving(on: boolean): void {
+    if (on && this.#filtered === null) {
+      this.#filtered = this.mac;
+      this.driverDomain.addAddress(this.#filtered);
+    } else if (!on && this.#filtered !== null) {
+      this.driverDomain.removeAddress(this.#filtered);
+      this.#filtered = null;
+    }
+  }
+
+  /** Begins or ends to serve the queues. */
+  async serve(on: boolean): Promise<void> {
+    if (this.#device !== null) await this.driverDomain.serve(this.#device, on);
+  }
+
+  /** When it resolves, every page that the backend writes from now on is marked, or none is. */
+  async setLogging(on: boolean): Promise<void> {
+    this.#words.set(WORD.logging, on ? 1 : 0);
+    await this.driverDomain.sync();
+  }
+
+  /** Moves the pages that were marked into `into` (one byte a page). Returns how many there were. */
+  harvest(into: Uint8Array): number {
+    return this.#log.harvest(into);
+  }
+
+  /** When it resolves, nothing of the VM's memory is touched. */
+  async release(): Promise<void> {
+    this.setReceiving(false);
+    const device = this.#device;
+    this.#device = null;
+    if (device !== null) await this.driverDomain.detach(device);
+  }
+}
