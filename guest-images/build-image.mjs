@@ -10,24 +10,33 @@ const WORLD = 'guest';
 // no runtime, no allocator, no traps by assertion: a guest manages its memory as a kernel does
 const ASC_OPTIONS = ['-O3', '--runtime', 'stub', '--use', 'abort=', '--noAssert', '--noColors'];
 
+/** A driver variant is a constant of its own; its lock needs atomic instructions (on memory that is not yet shared). */
+function driverOptions(sources) {
+  const { driver } = JSON.parse(readFileSync(join(sources, 'image.json'), 'utf8'));
+  return driver === undefined ? [] : ['--use', `DRIVER_${driver.toUpperCase()}=1`, '--enable', 'threads'];
+}
+
 async function compileAssemblyScript(source, folder) {
   const { default: asc } = await import('assemblyscript/asc');
   let wasm = null;
   let log = '';
   const sink = { write: (text) => (log += text) };
-  const { error } = await asc.main([relative(folder, source), '-o', 'guest.wasm', ...ASC_OPTIONS], {
-    stdout: sink,
-    stderr: sink,
-    readFile: (name, base) => {
-      try {
-        return readFileSync(join(folder, base === '.' ? '' : base, name), 'utf8');
-      } catch {
-        return null;
-      }
+  const { error } = await asc.main(
+    [relative(folder, source), '-o', 'guest.wasm', ...ASC_OPTIONS, ...driverOptions(dirname(source))],
+    {
+      stdout: sink,
+      stderr: sink,
+      readFile: (name, base) => {
+        try {
+          return readFileSync(join(folder, base === '.' ? '' : base, name), 'utf8');
+        } catch {
+          return null;
+        }
+      },
+      listFiles: () => [],
+      writeFile: (_name, contents) => (wasm = contents),
     },
-    listFiles: () => [],
-    writeFile: (_name, contents) => (wasm = contents),
-  });
+  );
   if (error || wasm === null) throw new Error(`AssemblyScript refused it:\n${log || error?.message}`);
   return wasm;
 }

@@ -6,6 +6,7 @@
  *   close:  Rx queues off -> interrupts off -> Tx queues off -> reset
  *   remove: MSI-X off -> bus mastering off
  */
+import { registerPage } from './compsc-page';
 import { clockNs, delayUs, sleepUs } from './machine';
 import { print, printLine, printMac, printNumber } from './console';
 import { awaitPfReset, startMailbox } from './mailbox';
@@ -32,9 +33,10 @@ import {
   setReceiveMode,
 } from './pf-messages';
 import { connectVector, disableDevice, disableMsix, disconnectVector, enableDevice, enableMsix, findVf } from './pci';
-import { allocateRx, DESCRIPTOR_SHIFT, freeRx, freeRxPages, refill, rxUnused, RxRing, startRx } from './rx-ring';
+import { allocateRx, DESCRIPTOR_SHIFT, freeRx, freeRxPages, refill, rxUnused, RxRing, startRx, touchRing } from './rx-ring';
 import { baselineStatistics, updateStatistics } from './statistics';
-import { allocateTx, freeTx, startTx, TxRing } from './tx-ring';
+import { allocateTx, freeTx, startTx, touchTxRing, TxRing } from './tx-ring';
+import { COMPSC, SUSPEND } from './variant';
 import {
   CTRL_RST,
   DCA_RXCTRL_RUN,
@@ -192,6 +194,7 @@ function resetVf(net: Network): bool {
   if (ready) startMailbox();
   net.lastResetNs = clockNs();
   net.resetFailed = !ready || !askReset(net);
+  if (COMPSC && !net.resetFailed) registerPage(net);
   return !net.resetFailed;
 }
 
@@ -252,7 +255,7 @@ function allocateRings(net: Network): bool {
 }
 
 /** Waits for ENABLE to read as wanted: sleeps 1 ms per look. */
-function awaitEnable(net: Network, register: u32): void {
+export function awaitEnable(net: Network, register: u32): void {
   for (let tries: u32 = 0; tries < ENABLE_TRIES; tries++) {
     sleepUs(ENABLE_TRY_US);
     if ((readRegister(net.slot, register) & DCTL_ENABLE) != 0) return;
@@ -282,7 +285,7 @@ function startTxQueue(net: Network, queue: u32): void {
   awaitEnable(net, VFTXDCTL + block);
 }
 
-function disableRxQueue(net: Network, queue: u32): void {
+export function disableRxQueue(net: Network, queue: u32): void {
   const register = VFRXDCTL + queue * QUEUE_STRIDE;
   writeRegister(net.slot, register, readRegister(net.slot, register) & ~DCTL_ENABLE);
   for (let tries: u32 = 0; tries < DISABLE_TRIES; tries++) {
@@ -357,6 +360,7 @@ function halt(net: Network): void {
   net.linkUp = false;
   net.state = PROBED;
   stopAdapter(net);
+  if (COMPSC || SUSPEND) touchRings(net);
 }
 
 function stop(net: Network): void {
@@ -364,6 +368,14 @@ function stop(net: Network): void {
   halt(net);
   if (resetVf(net)) negotiateApi(net);
   for (let vector: u32 = 0; vector <= otherVector(net); vector++) disconnectVector(slot, vector);
+}
+
+/** What DMA wrote and nobody will look at any more. */
+export function touchRings(net: Network): void {
+  for (let queue: u32 = 0; queue < net.queues; queue++) {
+    touchRing(rxRing(net, queue));
+    touchTxRing(txRing(net, queue));
+  }
 }
 
 /** Takes the interface down and gives the memory of its rings back. */

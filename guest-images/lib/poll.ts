@@ -1,23 +1,26 @@
 /**
  * One turn of a queue pair, as NAPI takes it: transmit completions first, then at most `budget` received packets.
  */
+import { noteTurn } from './compsc-page';
 import { macOf, Network, rxRing, txRing } from './network';
 import { receiveFrame } from './net';
 import {
   appendChain,
   bufferOf,
-  DESCRIPTOR_SHIFT,
   ERROR_FRAME,
   recycle,
   refill,
   REFILL_BATCH,
   RX_LENGTH,
   RX_STATUS,
+  rxDescriptor,
   RxRing,
   rxUnused,
   STATUS_EOP,
+  touch,
 } from './rx-ring';
 import { cleanTx, flushTx } from './tx-ring';
+import { COMPSC, SUSPEND } from './variant';
 
 export const BUDGET: u32 = 64;
 
@@ -33,12 +36,13 @@ export function pollQueue<A>(net: Network, queue: u32, app: A): bool {
   flushTx(tx);
   net.turnPackets += <u32>(ring.packets + tx.cleaned - packetsBefore);
   net.turnBytes += <u32>(ring.bytes - bytesBefore);
-  return received == BUDGET || cleaned == txBudget;
+  const more = received == BUDGET || cleaned == txBudget;
+  if (COMPSC && !more) noteTurn(queue);
+  return more;
 }
 
 /** A slot is complete when its length is not zero; DD is not looked at. */
 function cleanRx<A>(net: Network, queue: u32, ring: RxRing, app: A): u32 {
-  const descriptors = ring.descriptors;
   const count = ring.count;
   let index = ring.nextToClean;
   let toRefill = rxUnused(ring);
@@ -50,11 +54,16 @@ function cleanRx<A>(net: Network, queue: u32, ring: RxRing, app: A): u32 {
       refill(ring, toRefill);
       toRefill = rxUnused(ring);
     }
-    const descriptor = descriptors + (<usize>index << DESCRIPTOR_SHIFT);
+    const descriptor = rxDescriptor(ring, index);
     const length = <u32>load<u16>(descriptor, RX_LENGTH);
     if (length == 0) break;
     const status = load<u32>(descriptor, RX_STATUS);
     const buffer = bufferOf(ring, index);
+    // what DMA wrote is written again by the vCPU, whose dirty log there is
+    if (COMPSC || SUSPEND) {
+      touch(descriptor);
+      touch(buffer);
+    }
     if ((status & STATUS_EOP) == 0) {
       appendChain(ring, buffer, length);
     } else if (ring.chainBytes != 0) {

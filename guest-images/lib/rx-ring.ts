@@ -14,7 +14,8 @@
  * Refill writes bytes 0-7 of a slot and zeroes the length of the next one; the rest keeps the previous lap's write-back.
  */
 import { allocRun, freeRun } from './memory';
-import { VFRDT, writeRegister } from './vf';
+import { COMPSC } from './variant';
+import { writeRegister } from './vf';
 
 export const DESCRIPTOR_SHIFT: u32 = 4;
 /** Cleaned slots are refilled in batches of so many. */
@@ -49,6 +50,8 @@ const RECYCLED_HELD: u32 = 4096;
   nextToUse: u32;
   nextToAlloc: u32;
   nextToClean: u32;
+  /** CompSC: the index whose descriptor lies in the ring's first slot. */
+  offset: u32;
   /** 2048 in 4 KiB pages, or 4096 in 8 KiB pages with 64 bytes of headroom. */
   halfBytes: u32;
   headroom: u32;
@@ -111,7 +114,40 @@ export function startRx(ring: RxRing): void {
   ring.nextToAlloc = 0;
   ring.nextToClean = 0;
   ring.chainBytes = 0;
+  ring.offset = 0;
   store<u16>(ring.descriptors, 0, RX_LENGTH);
+}
+
+/** The card's number of the slot with this index. */
+@inline export function rxSlot(ring: RxRing, index: u32): u32 {
+  if (!COMPSC) return index;
+  return index >= ring.offset ? index - ring.offset : index + ring.count - ring.offset;
+}
+
+@inline export function rxDescriptor(ring: RxRing, index: u32): usize {
+  return ring.descriptors + (<usize>rxSlot(ring, index) << DESCRIPTOR_SHIFT);
+}
+
+/** The first posted slot that the card has not completed. */
+export function firstUndone(ring: RxRing): u32 {
+  let index = ring.nextToClean;
+  while (index != ring.nextToUse && load<u16>(rxDescriptor(ring, index), RX_LENGTH) != 0) {
+    if (++index == ring.count) index = 0;
+  }
+  return index;
+}
+
+/** A dummy write to everything that DMA may have written and nobody has looked at: the vCPU's dirty log has it then. */
+export function touchRing(ring: RxRing): void {
+  for (let i: u32 = 0; i < ring.count; i++) {
+    touch(ring.descriptors + (<usize>i << DESCRIPTOR_SHIFT));
+    if (load<usize>(ring.slots + (<usize>i << SLOT_SHIFT)) != 0) touch(bufferOf(ring, i));
+  }
+}
+
+/** Reads a byte and writes it back. */
+@inline export function touch(at: usize): void {
+  store<u8>(at, load<u8>(at));
 }
 
 @inline export function rxUnused(ring: RxRing): u32 {
@@ -123,7 +159,6 @@ export function startRx(ring: RxRing): void {
 /** Posts `wanted` slots from nextToUse on and tells the device. */
 export function refill(ring: RxRing, wanted: u32): void {
   const count = ring.count;
-  const descriptors = ring.descriptors;
   const slots = ring.slots;
   const first = ring.nextToUse;
   let index = first;
@@ -139,14 +174,14 @@ export function refill(ring: RxRing, wanted: u32): void {
       store<usize>(slot, page);
       store<u32>(slot, ring.headroom, 4);
     }
-    store<u64>(descriptors + (<usize>index << DESCRIPTOR_SHIFT), <u64>page + <u64>load<u32>(slot, 4));
+    store<u64>(rxDescriptor(ring, index), <u64>page + <u64>load<u32>(slot, 4));
     if (++index == count) index = 0;
-    store<u16>(descriptors + (<usize>index << DESCRIPTOR_SHIFT), 0, RX_LENGTH);
+    store<u16>(rxDescriptor(ring, index), 0, RX_LENGTH);
   }
   if (index == first) return;
   ring.nextToUse = index;
   ring.nextToAlloc = index;
-  writeRegister(ring.slot, ring.tail, index);
+  writeRegister(ring.slot, ring.tail, rxSlot(ring, index));
 }
 
 /** Where the packet of slot `index` begins. */

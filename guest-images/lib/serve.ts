@@ -20,9 +20,11 @@ import { print, printIp, printLine } from './console';
 import { close, makeNetwork, MAX_MTU, open, probe, reinitialise, remove } from './driver';
 import { adjustModeration } from './moderation';
 import { askWhoHas } from './net';
-import { ABSENT, Network, OPEN, otherVector, PROBED } from './network';
+import { ABSENT, Network, OPEN, otherVector, PROBED, queueCauses } from './network';
 import { pollQueue } from './poll';
+import { beginOperation, endOperation } from './compsc-replay';
 import { service } from './service';
+import { COMPSC } from './variant';
 import { VTEIMS, writeRegister } from './vf';
 
 export const NEVER: u64 = 0xffffffffffffffff;
@@ -83,8 +85,10 @@ export function serve<A>(app: A): u32 {
   configure(net);
   const resetPeriod = periodNs('reset-every');
   const reloadPeriod = periodNs('reload-every');
+  if (COMPSC) beginOperation(net);
   bringUp(net);
   app.start(net);
+  if (COMPSC) endOperation();
   let nowNs = clockNs();
   let resetAt = after(nowNs, resetPeriod);
   let reloadAt = after(nowNs, reloadPeriod);
@@ -95,6 +99,7 @@ export function serve<A>(app: A): u32 {
   for (;;) {
     if (turns == 0) {
       nowNs = clockNs();
+      if (COMPSC && beginOperation(net)) scheduled = queueCauses(net);
       if (net.state != OPEN) {
         if (nowNs >= retryAt) {
           bringUp(net);
@@ -112,11 +117,13 @@ export function serve<A>(app: A): u32 {
         service(net, nowNs);
       }
       if (appAt <= nowNs) appAt = app.work(net, nowNs);
+      if (COMPSC) endOperation();
       turns = TURNS_PER_CLOCK;
     }
     turns = scheduled == 0 ? 0 : turns - 1;
     const lines = takeLines(scheduled != 0 ? 0 : untilUs(net, min(appAt, min(resetAt, reloadAt)), retryAt, nowNs));
     if (net.state != OPEN) continue;
+    if (COMPSC && beginOperation(net)) scheduled = queueCauses(net);
     scheduled = handleLines(net, scheduled, lines);
     for (let queue: u32 = 0; queue < net.queues; queue++) {
       const bit: u32 = 1 << queue;
@@ -125,6 +132,7 @@ export function serve<A>(app: A): u32 {
       adjustModeration(net, queue);
       writeRegister(net.slot, VTEIMS, bit);
     }
+    if (COMPSC) endOperation();
   }
   return 0;
 }

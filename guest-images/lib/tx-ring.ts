@@ -8,7 +8,9 @@
  * The tail is written once per packet, or (tx-batch=N) once per N packets and at the end of each turn.
  */
 import { allocRun, freeRun } from './memory';
-import { VFTDT, writeRegister } from './vf';
+import { touch } from './rx-ring';
+import { COMPSC, SUSPEND } from './variant';
+import { writeRegister } from './vf';
 
 /** What the card is asked to do with a packet. */
 export const OFFLOAD_NONE: u32 = 0;
@@ -51,6 +53,8 @@ const DONE: u32 = 1;
   bufferBytes: u32;
   nextToUse: u32;
   nextToClean: u32;
+  /** CompSC: the index whose descriptor lies in the ring's first slot. */
+  offset: u32;
   /** nextToUse as the device knows it. */
   announced: u32;
   /** Packets that may wait for one tail write; 1 as stock. */
@@ -89,6 +93,7 @@ export function startTx(ring: TxRing): void {
   ring.nextToUse = 0;
   ring.nextToClean = 0;
   ring.announced = 0;
+  ring.offset = 0;
   ring.waiting = 0;
   // what was under way when the ring stopped is lost
   ring.cleaned = ring.posted;
@@ -106,8 +111,14 @@ export function startTx(ring: TxRing): void {
   return (clean > use ? 0 : ring.count) + clean - use - 1;
 }
 
+/** The card's number of the slot with this index. */
+@inline export function txSlot(ring: TxRing, index: u32): u32 {
+  if (!COMPSC) return index;
+  return index >= ring.offset ? index - ring.offset : index + ring.count - ring.offset;
+}
+
 @inline function descriptor(ring: TxRing, index: u32): usize {
-  return ring.descriptors + (<usize>index << DESCRIPTOR_SHIFT);
+  return ring.descriptors + (<usize>txSlot(ring, index) << DESCRIPTOR_SHIFT);
 }
 
 @inline function following(ring: TxRing, index: u32): u32 {
@@ -123,6 +134,7 @@ export function cleanTx(ring: TxRing): u32 {
     const end = load<u32>(watch + (<usize>index << WATCH_SHIFT));
     if (end == 0 || (load<u32>(descriptor(ring, end - 1), 12) & DONE) == 0) break;
     store<u32>(watch + (<usize>index << WATCH_SHIFT), 0);
+    if (COMPSC || SUSPEND) touch(descriptor(ring, end - 1));
     index = end == ring.count ? 0 : end;
     cleaned++;
   }
@@ -253,5 +265,10 @@ export function flushTx(ring: TxRing): void {
   ring.waiting = 0;
   if (ring.announced == ring.nextToUse) return;
   ring.announced = ring.nextToUse;
-  writeRegister(ring.slot, ring.tail, ring.nextToUse);
+  writeRegister(ring.slot, ring.tail, txSlot(ring, ring.nextToUse));
+}
+
+/** A dummy write to every descriptor: the card may have reported some of them done, and nobody has looked. */
+export function touchTxRing(ring: TxRing): void {
+  for (let i: u32 = 0; i < ring.count; i++) touch(ring.descriptors + (<usize>i << DESCRIPTOR_SHIFT));
 }

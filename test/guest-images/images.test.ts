@@ -22,6 +22,7 @@ describe('images', () => {
       'page-dirtier',
       'udp-echo',
       'udp-echo-bonded',
+      'udp-echo-compsc',
     ]);
   });
 

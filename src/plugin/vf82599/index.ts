@@ -9,6 +9,7 @@ export {
   frozenTxRing,
   markRings,
 } from './frozen-rings.js';
+export { restorePlatform, savePlatform } from './platform.js';
 export { type RunningQueues, runningQueues, startQueues, stopQueues } from './queues.js';
 export * from './registers.js';
 export type { TxContexts } from './save.js';

@@ -75,7 +75,7 @@ export async function restoreVf(context: DeviceContext, state: StateValue): Prom
 }
 
 /** Only what software can write: command, BARs, interrupt line, MSI-X control, PCI Express device control. */
-function restoreConfig(context: DeviceContext, words: readonly number[]): void {
+export function restoreConfig(context: DeviceContext, words: readonly number[]): void {
   const { config } = context;
   for (let i = 0; i < PCI_BAR_WORDS; i++) config.write32(PCI_BAR0 + 4 * i, words[PCI_BAR0 / 4 + i]!);
   config.write32(PCI_INTERRUPT_LINE, words[PCI_INTERRUPT_LINE / 4]!);

@@ -1,0 +1,90 @@
+/**
+ * Guests whose driver helps with the migration, under UDP load between two processes: what every hop of theirs must be, for the
+ * scenarios and the soaks.
+ */
+import { expect } from 'vitest';
+import { EchoProbe, type EchoProbeReport } from '../../src/measure/load/echo-probe.js';
+import type { MigrationReport } from '../../src/migration/report.js';
+import { COUNTER, GUEST_IP, repliesGoOn, Shuttle } from './shuttle.js';
+
+const PROBE_HZ = 2000;
+/** Counters of the guest that only grow: its driver's own, its VF's as it reads them, its clock. */
+const GROWING = [
+  COUNTER.rxPackets,
+  COUNTER.rxBytes,
+  COUNTER.txPackets,
+  COUNTER.txBytes,
+  COUNTER.vfRxPackets,
+  COUNTER.vfTxPackets,
+  COUNTER.interrupts,
+  COUNTER.clockNs,
+];
+
+export interface AssistedGuest {
+  readonly image: string;
+  readonly plugin: string;
+}
+
+export const COMPSC: AssistedGuest = { image: 'guest-images/udp-echo-compsc', plugin: 'plugins/compsc' };
+export const SUSPEND: AssistedGuest = {
+  image: 'guest-images/udp-echo-suspend',
+  plugin: 'plugins/vf-suspend',
+};
+
+export class AssistedRun {
+  readonly guest: AssistedGuest;
+  readonly shuttle: Shuttle;
+  readonly probe: EchoProbe;
+  #counters: readonly bigint[];
+
+  private constructor(guest: AssistedGuest, shuttle: Shuttle, counters: readonly bigint[]) {
+    this.guest = guest;
+    this.shuttle = shuttle;
+    this.probe = new EchoProbe({
+      peer: shuttle.station,
+      targetIp: GUEST_IP,
+      rateHz: PROBE_HZ,
+      payloadBytes: 400,
+    });
+    this.#counters = counters;
+  }
+
+  static async open(guest: AssistedGuest, append = ''): Promise<AssistedRun> {
+    const shuttle = await Shuttle.open({ image: guest.image, plugins: [guest.plugin], append });
+    const run = new AssistedRun(guest, shuttle, await shuttle.guestCounters());
+    run.probe.start();
+    await repliesGoOn(run.probe);
+    return run;
+  }
+
+  /** One migration that has to succeed, with the verifier on; the guest goes on and has lost no count. */
+  async hop(): Promise<MigrationReport> {
+    const report = await this.shuttle.hop({ plugin: this.guest.plugin });
+    const { verdict, notes } = report;
+    expect(verdict?.pagesCompared).toBe(report.ramBytes / 4096);
+    expect(verdict?.pagesDiffering, notes.join('; ')).toBe(0);
+    await repliesGoOn(this.probe, 300);
+    const now = await this.shuttle.guestCounters();
+    for (const index of GROWING) {
+      const before = this.#counters[index]!;
+      expect(
+        now[index]! >= before,
+        `counter ${index}: ${before} before the hop, ${now[index]} after it`,
+      ).toBe(true);
+    }
+    this.#counters = now;
+    return report;
+  }
+
+  /** No reply was wrong, whatever was lost or came twice. */
+  end(): EchoProbeReport {
+    this.probe.stop();
+    const seen = this.probe.report();
+    expect(seen.corrupt).toBe(0);
+    return seen;
+  }
+
+  close(): Promise<void> {
+    return this.shuttle.close();
+  }
+}
