@@ -162,8 +162,13 @@ export interface PluginDefinition<T extends Tracker = Tracker> {
 /** Numbers of the destination's; names end in their unit. */
 export type ArrivalCounters = Readonly<Record<string, number>>;
 
-/** What not every host has. `iommu-dirty-bits`: DeviceContext.iommuDirty. */
-export const HOST_FEATURES = ['iommu-dirty-bits'] as const;
+/**
+ * What not every host, or not every kind of guest, has.
+ *
+ *   iommu-dirty-bits   DeviceContext.iommuDirty
+ *   pci-hotplug        DeviceContext.hotplug: the VF is away while the VM is migrated
+ */
+export const HOST_FEATURES = ['iommu-dirty-bits', 'pci-hotplug'] as const;
 export type HostFeature = (typeof HOST_FEATURES)[number];
 
 export interface PluginClaims {

@@ -152,6 +152,11 @@ export class PluginMigrator implements DeviceMigrator {
         `plugin ${name} reads the IOMMU's dirty bits, and this host's IOMMU keeps none: start the VM's process with --iommu dirty-bits=on`,
       );
     }
+    if (requires.includes('pci-hotplug') && !this.#context.hotplug.supported) {
+      throw new PluginRequirementError(
+        `plugin ${name} takes the VF away by PCI hot-plug, and this kind of guest has none: use a method that needs none`,
+      );
+    }
   }
 
   async #prepare(): Promise<void> {

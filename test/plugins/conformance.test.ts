@@ -1,5 +1,6 @@
 /** The plugins of this repository against the conformance kit. */
 import { describe, expect, it } from 'vitest';
+import dnis from '../../plugins/dnis/plugin.js';
 import freezeWalk from '../../plugins/freeze-walk/plugin.js';
 import none from '../../plugins/none/plugin.js';
 import { runConformance, scenarioNames } from '../../src/plugin/conformance/index.js';
@@ -8,7 +9,7 @@ import { shippedPlugins } from './shipped.js';
 
 for (const { title, definition, options } of await shippedPlugins()) {
   describe(title, () => {
-    for (const name of scenarioNames()) {
+    for (const name of scenarioNames(definition)) {
       it(name, async () => {
         const [result] = await runConformance(definition, options, [name]);
         expect(result!.problems).toEqual([]);
@@ -34,6 +35,20 @@ describe('the kit', () => {
     };
     const [result] = await runConformance(forgetful, {}, ['called off after quiesce: the source goes on']);
     expect(result!.problems.join(' ')).toMatch(/of \d+ frames were lost/);
+  });
+
+  it('catches a plugin that does not take the VF away, or does not bring it back', async () => {
+    const good = dnis as unknown as PluginDefinition;
+    const problemsOf = async (change: Partial<PluginDefinition>, scenario: string): Promise<string> => {
+      const [result] = await runConformance({ ...good, ...change }, {}, [`hot-plug: ${scenario}`]);
+      return result!.problems.join(' ');
+    };
+    const awayAndBack = 'the VF is away in pre-copy, and another one comes at the destination';
+    expect(await problemsOf({ announce: () => undefined }, awayAndBack)).toMatch(/has no VF after/);
+    const keeps = { createTracker: () => ({ wasPlugged: false, quiesce: () => undefined }) };
+    expect(await problemsOf(keeps, awayAndBack)).toMatch(/still in its slot/);
+    const calledOff = 'called off after the state was saved: the source has its VF back';
+    expect(await problemsOf({ rollbackDevice: () => undefined }, calledOff)).toMatch(/did not come back/);
   });
 
   it('judges a plugin that marks at the pause only at the pause, and no other', async () => {

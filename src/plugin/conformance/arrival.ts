@@ -24,12 +24,18 @@ export class Arrival {
     });
   }
 
-  /** RAM and device arrive; the driver, which knows of nothing, goes on here. */
+  /** RAM, VM and device arrive; the driver, which knows of nothing, goes on here. */
   async activate(state: Uint8Array): Promise<void> {
-    this.host.ram.set(this.rig.copy);
-    await this.rig.whileStepping(this.migrator.restoreState(state), () => this.engine());
+    await this.restore(state);
     this.rig.driver.host = this.host;
     await this.migrator.announce();
+  }
+
+  /** Everything but the guest, which does not run yet. */
+  async restore(state: Uint8Array): Promise<void> {
+    this.host.ram.set(this.rig.copy);
+    this.host.takeSlotsFrom(this.rig.host);
+    await this.rig.whileStepping(this.migrator.restoreState(state), () => this.engine());
   }
 
   offer(count: number, bytes: number): void {

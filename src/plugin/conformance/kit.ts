@@ -10,6 +10,7 @@
  */
 import { claimsOf, type FullClaims, type PluginDefinition } from '../definition.js';
 import { Arrival } from './arrival.js';
+import { HOTPLUG_SCENARIOS } from './hotplug-scenarios.js';
 import { MigrationRig, type RigOptions } from './rig.js';
 import { SCENARIOS } from './scenarios.js';
 
@@ -41,7 +42,7 @@ export async function runConformance(
   only?: readonly string[],
 ): Promise<ScenarioResult[]> {
   const results: ScenarioResult[] = [];
-  for (const scenario of SCENARIOS) {
+  for (const scenario of scenariosFor(definition)) {
     if (only && !only.includes(scenario.name)) continue;
     results.push(await runScenario(scenario, definition, options));
   }
@@ -79,4 +80,10 @@ async function runScenario(
   return { scenario: scenario.name, problems, notes: rigs.flatMap((rig) => rig.notes) };
 }
 
-export const scenarioNames = (): readonly string[] => SCENARIOS.map((scenario) => scenario.name);
+/** Those that the plugin is held to. */
+export const scenarioNames = (definition: PluginDefinition): readonly string[] =>
+  scenariosFor(definition).map((scenario) => scenario.name);
+
+/** A plugin that takes the VF away has nothing to track, and is judged by other scenarios. */
+const scenariosFor = ({ requires = [] }: PluginDefinition): readonly Scenario[] =>
+  requires.includes('pci-hotplug') ? HOTPLUG_SCENARIOS : SCENARIOS;

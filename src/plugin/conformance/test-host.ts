@@ -120,9 +120,7 @@ export class TestHost {
     const control = new Int32Array(this.memory, layout.controlOffset, CONTROL_BYTES / 4);
     this.#bar0 = new BarAccess(barMapBuffer, this.#guestBar, control);
     this.#control = control;
-    // the limits of a plugin's calls are real time here, and so is what it waits for
-    const { timers, whenChanged } = realThreads;
-    this.#hotplug = new Hotplug({ control, timers, whenChanged }, true);
+    this.#hotplug = new Hotplug({ control, timers: this.clock, whenChanged: realThreads.whenChanged }, true);
     this.#bridge = new HotplugRegisters(
       control,
       () => 1 << TEST_SLOT,
