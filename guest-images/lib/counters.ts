@@ -9,7 +9,7 @@
  *   29 interrupts 30 time-outs (ENABLE did not follow) and hangs 31 clock, ns
  */
 import { clockNs } from './machine';
-import { Network, rxRing, txRing } from './network';
+import { ABSENT, MAX_QUEUES, Network, rxRing, txRing } from './network';
 import { updateStatistics } from './statistics';
 
 export const STATS_PORT: u32 = 9001;
@@ -43,40 +43,40 @@ export function clearCounters(): void {
   memory.fill(counters, 0, 128);
 }
 
-/** Writes the reply's payload. */
+/** Writes the reply's payload. Of bonded interfaces, the driver's counters are those of both. */
 export function writeStats(net: Network, target: usize): void {
   memory.copy(target, counters, 128);
-  let rxPackets: u64 = 0;
-  let rxBytes: u64 = 0;
-  let txPackets: u64 = 0;
-  let txBytes: u64 = 0;
-  let rxErrors: u64 = net.checksumErrors;
-  let txBusy: u64 = 0;
-  for (let queue: u32 = 0; queue < net.queues; queue++) {
+  memory.fill(target + 128, 0, STATS_BYTES - 128);
+  addDriver(net, target);
+  const partner = net.partner;
+  if (partner !== null) addDriver(partner, target);
+  store<u64>(target, clockNs(), 248);
+}
+
+@inline function add(at: usize, amount: u64): void {
+  store<u64>(at, load<u64>(at) + amount);
+}
+
+function addDriver(net: Network, target: usize): void {
+  for (let queue: u32 = 0; queue < MAX_QUEUES; queue++) {
     const rx = rxRing(net, queue);
     const tx = txRing(net, queue);
-    rxPackets += rx.packets;
-    rxBytes += rx.bytes;
-    txPackets += tx.packets;
-    txBytes += tx.bytes;
-    rxErrors += rx.errors;
-    txBusy += tx.busy;
+    add(target + 128, rx.packets);
+    add(target + 136, rx.bytes);
+    add(target + 144, tx.packets);
+    add(target + 152, tx.bytes);
+    add(target + 160, rx.errors);
+    add(target + 168, tx.busy);
   }
-  updateStatistics(net);
-  store<u64>(target, rxPackets, 128);
-  store<u64>(target, rxBytes, 136);
-  store<u64>(target, txPackets, 144);
-  store<u64>(target, txBytes, 152);
-  store<u64>(target, rxErrors, 160);
-  store<u64>(target, txBusy, 168);
-  store<u64>(target, net.opens, 176);
-  store<u64>(target, net.reloads, 184);
-  store<u64>(target, net.gprc, 192);
-  store<u64>(target, net.gorc, 200);
-  store<u64>(target, net.gptc, 208);
-  store<u64>(target, net.gotc, 216);
-  store<u64>(target, net.mprc, 224);
-  store<u64>(target, net.interrupts, 232);
-  store<u64>(target, net.disableTimeouts + net.enableTimeouts + net.hangs, 240);
-  store<u64>(target, clockNs(), 248);
+  if (net.state != ABSENT) updateStatistics(net);
+  add(target + 160, net.checksumErrors);
+  add(target + 176, net.opens);
+  add(target + 184, net.reloads);
+  add(target + 192, net.gprc);
+  add(target + 200, net.gorc);
+  add(target + 208, net.gptc);
+  add(target + 216, net.gotc);
+  add(target + 224, net.mprc);
+  add(target + 232, net.interrupts);
+  add(target + 240, net.disableTimeouts + net.enableTimeouts + net.hangs);
 }

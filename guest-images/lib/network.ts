@@ -10,6 +10,8 @@ export const MAX_QUEUES: u32 = 2;
 export const ABSENT: u32 = 0;
 export const PROBED: u32 = 1;
 export const OPEN: u32 = 2;
+/** Open, and stopped on the PF's wish until it says otherwise. */
+export const SUSPENDED: u32 = 3;
 
 @unmanaged export class Network {
   /** Six bytes of MAC address; first, so that its address is the structure's. */
@@ -34,6 +36,8 @@ export const OPEN: u32 = 2;
   rx1: RxRing;
   tx0: TxRing;
   tx1: TxRing;
+  /** The other one of two bonded interfaces. */
+  partner: Network | null;
   /** Something happened to the link: look at it. */
   linkQuestion: bool;
   linkUp: bool;

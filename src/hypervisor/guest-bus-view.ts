@@ -65,9 +65,11 @@ export class GuestBusView implements GuestBus {
     }
     this.#hotplug = new HotplugRegisters(
       control,
-      () =>
-        this.#functions.reduce((mask, target, slot) => (target === undefined ? mask : mask | (1 << slot)), 0),
-      (slot) => this.#functions[slot]?.config.write32(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET),
+      () => [...slots, ...nets].reduce((mask, { slot }) => mask | (1 << slot), 0),
+      (slot) => {
+        this.#functions[slot]?.config.write32(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
+        this.#nets[slot]?.configWrite(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
+      },
     );
     for (const { slot, nic, vf, barMap, routes } of slots) {
       const shared = new NicShared(nic, wait);
@@ -84,14 +86,16 @@ export class GuestBusView implements GuestBus {
   pciRead(slot: number, offset: number): number {
     countExit(this.#control, EXIT_REASON.configRead);
     if (slot === 0) return this.#hotplug.read(offset & ~3) ?? HOST_BRIDGE.get(offset & ~3) ?? 0;
-    return this.#at(slot)?.config.read32(offset) ?? this.#nets[slot]?.configRead(offset) ?? NOTHING;
+    return this.#at(slot)?.config.read32(offset) ?? this.#netAt(slot)?.configRead(offset) ?? NOTHING;
   }
 
   pciWrite(slot: number, offset: number, value: number): void {
     countExit(this.#control, EXIT_REASON.configWrite);
     if (slot === 0) this.#hotplug.write(offset & ~3, value);
-    else if (this.#nets[slot] !== undefined) this.#nets[slot].configWrite(offset, value);
-    else this.#at(slot)?.config.write32(offset, value);
+    else {
+      this.#at(slot)?.config.write32(offset, value);
+      this.#netAt(slot)?.configWrite(offset, value);
+    }
   }
 
   barRead(slot: number, bar: number, offset: number): number {
@@ -120,14 +124,14 @@ export class GuestBusView implements GuestBus {
   }
 
   #netRead(slot: number, bar: number, offset: number): number {
-    const net = this.#nets[slot];
+    const net = this.#netAt(slot);
     if (net === undefined) return NOTHING;
     countExit(this.#control, bar === MSIX_BAR ? EXIT_REASON.msixRead : EXIT_REASON.paravirtualRead);
     return net.barRead(bar, offset);
   }
 
   #netWrite(slot: number, bar: number, offset: number, value: number, bytes: number): void {
-    const net = this.#nets[slot];
+    const net = this.#netAt(slot);
     if (net === undefined) return;
     switch (net.barWrite(bar, offset, value, bytes)) {
       case 'notify':
@@ -143,5 +147,9 @@ export class GuestBusView implements GuestBus {
 
   #at(slot: number): Function | undefined {
     return this.#hotplug.isAbsent(slot) ? undefined : this.#functions[slot];
+  }
+
+  #netAt(slot: number): NetFunction | undefined {
+    return this.#hotplug.isAbsent(slot) ? undefined : this.#nets[slot];
   }
 }

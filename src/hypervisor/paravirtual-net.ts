@@ -17,6 +17,7 @@ import {
 import { REQUESTER } from '../virtio/msix.js';
 import { FEATURE } from '../virtio/spec.js';
 import type { DriverDomain } from './driver-domain.js';
+import type { HotPlug, Hotplug } from './hotplug.js';
 import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
 import { macHigh, macLow, macOfWords, parseMac } from './mac.js';
 
@@ -39,19 +40,22 @@ export interface ParavirtualNetOptions {
   readonly layout: MemoryLayout;
   /** Where its messages go. */
   readonly messages: InterruptTarget;
+  /** The VM's: the NIC can go and come. */
+  readonly hotplug: Hotplug;
 }
 
 export class ParavirtualNet {
   readonly slot: NetSlotHandle;
   readonly driverDomain: DriverDomain;
   readonly handle: VirtioNetHandle;
+  readonly hotplug: HotPlug;
   readonly #words: DeviceWords;
   readonly #log: SharedDirtyMap;
   readonly #messages: InterruptTarget;
   #device: number | null = null;
   #filtered: string | null = null;
 
-  constructor({ domain, mac, slot, memory, layout, messages }: ParavirtualNetOptions) {
+  constructor({ domain, mac, slot, memory, layout, messages, hotplug }: ParavirtualNetOptions) {
     this.driverDomain = domain;
     this.#messages = messages;
     this.handle = {
@@ -63,6 +67,10 @@ export class ParavirtualNet {
       log: new SharedArrayBuffer(layout.ramPages),
     };
     this.slot = { slot, device: this.handle, routes: [{ requester: REQUESTER, target: messages }] };
+    this.hotplug = hotplug.add(slot, {
+      attach: () => this.#connect(true),
+      detach: () => this.#connect(false),
+    });
     this.#words = new DeviceWords(this.handle);
     this.#log = new SharedDirtyMap(this.handle.log, 0, layout.ramPages);
     const station = parseMac(mac);
@@ -102,6 +110,11 @@ export class ParavirtualNet {
       this.driverDomain.removeAddress(this.#filtered);
       this.#filtered = null;
     }
+  }
+
+  async #connect(on: boolean): Promise<void> {
+    this.setReceiving(on);
+    await this.serve(on);
   }
 
   /** Begins or ends to serve the queues. */

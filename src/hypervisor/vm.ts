@@ -191,6 +191,7 @@ export class VirtualMachine {
         memory: bufferOf(this.memory),
         layout: this.layout,
         messages: this.#kind.messageTarget(this.memory),
+        hotplug: this.#hotplug,
       });
       this.#nets.push(net);
       await net.attach(!incoming);
