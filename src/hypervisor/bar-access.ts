@@ -4,6 +4,7 @@
  */
 import { blockThread, type WordWait } from '../hardware/clock.js';
 import { BAR_WORD, BAR0_PAGES, MODE } from './bar-map.js';
+import type { ExitHook } from './exit-hook.js';
 import type { GuestVfBar } from './guest-vf-bar.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
 
@@ -15,13 +16,27 @@ export class BarAccess {
   readonly #bar: GuestVfBar;
   readonly #control: Int32Array;
   readonly #wait: WordWait;
+  readonly #exits: ExitHook | null;
+  /** The trapped write that is under way. */
+  #offset = 0;
+  #value = 0;
 
-  /** @param control the VM's control page, for the exit counters */
-  constructor(barMap: SharedArrayBuffer, bar: GuestVfBar, control: Int32Array, wait: WordWait = blockThread) {
+  /**
+   * @param control the VM's control page, for the exit counters
+   * @param exits who may want to be told of writes to trapped pages
+   */
+  constructor(
+    barMap: SharedArrayBuffer,
+    bar: GuestVfBar,
+    control: Int32Array,
+    wait: WordWait = blockThread,
+    exits: ExitHook | null = null,
+  ) {
     this.#words = new Int32Array(barMap);
     this.#bar = bar;
     this.#control = control;
     this.#wait = wait;
+    this.#exits = exits;
   }
 
   read32(offset: number): number {
@@ -65,14 +80,28 @@ export class BarAccess {
         Atomics.store(words, BAR_WORD.shadow + (offset >> 2), value);
         // counted after the store: a turn that has seen the count has seen the value
         Atomics.add(words, BAR_WORD.shadowWrites, 1);
+      } else if (mode === MODE.trapped) {
+        this.#writeTrapped(page, offset, value);
       } else {
-        if (mode === MODE.trapped) countExit(this.#control, EXIT_REASON.trappedWrite);
         this.#bar.write32(0, offset, value);
       }
       this.#leave();
       return;
     }
   }
+
+  #writeTrapped(page: number, offset: number, value: number): void {
+    countExit(this.#control, EXIT_REASON.trappedWrite);
+    this.#offset = offset;
+    this.#value = value;
+    const handler = this.#exits?.handlerOf(page) ?? null;
+    if (handler === null) this.#carryOut();
+    else handler.write(offset, value, this.#carryOut);
+  }
+
+  readonly #carryOut = (): void => {
+    this.#bar.write32(0, this.#offset, this.#value);
+  };
 
   #leave(): void {
     const words = this.#words;

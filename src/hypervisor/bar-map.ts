@@ -43,6 +43,8 @@ export const BAR_WORD = {
   wake: 9,
   /** Non-zero: counters are read with an offset, see statistics-offset.ts. */
   statisticsOn: 10,
+  /** Orders for the vCPU's thread so far, see exit-hook.ts. */
+  exitOrders: 11,
   /** 7 words of offsets. */
   statistics: 12,
   shadow: 64,

@@ -6,6 +6,7 @@
  *   BAR0                  through the BAR map: mostly straight to the device
  *   BAR3                  an exit: the hypervisor owns the MSI-X table
  */
+import type { MessagePort } from 'node:worker_threads';
 import { blockThread, type Clock, type WordWait } from '../hardware/clock.js';
 import { type NicHandle, NicShared } from '../hardware/nic/shared.js';
 import { VfBar } from '../hardware/nic/vf-bar.js';
@@ -15,10 +16,12 @@ import type { GuestBus } from '../machine/guest-bus.js';
 import { MSIX_BAR } from '../virtio/config-image.js';
 import { NetFunction } from '../virtio/net-function.js';
 import { BarAccess } from './bar-access.js';
+import { ExitHook, type ExitOrder, type GuestExitHandler, loadAtOnce } from './exit-hook.js';
 import { GuestVfBar } from './guest-vf-bar.js';
 import { HotplugRegisters } from './hotplug-registers.js';
 import { InterruptRemap, type InterruptRoute } from './interrupt-remap.js';
 import type { NetSlotHandle } from './paravirtual-net.js';
+import { openPassthrough, type PassthroughHandle, type PassthroughView } from './passthrough-core.js';
 import { countExit, EXIT_REASON } from './vm-exits.js';
 
 /** What a vCPU's thread needs of one passed-through VF. Structured-cloneable. */
@@ -29,7 +32,12 @@ export interface SlotHandle {
   readonly barMap: SharedArrayBuffer;
   /** Where messages go that an access of this VF can fire: its own to the VM, the PF's to the host. */
   readonly routes: readonly InterruptRoute[];
+  /** Where orders for trapped writes arrive. Transferred. */
+  readonly exits: MessagePort;
 }
+
+/** What a handler of trapped writes sees of its device, in the thread that makes them. */
+export type OpenExitView = (handle: PassthroughHandle) => PassthroughView;
 
 const NOTHING = 0xffff_ffff;
 const FUNCTION_LEVEL_RESET = 1 << 15;
@@ -39,6 +47,11 @@ const HOST_BRIDGE: ReadonlyMap<number, number> = new Map([
   [0x00, 0x1237_8086],
   [0x08, 0x0600_0002],
 ]);
+
+/** What an order's entry exports. */
+interface ExitEntry {
+  openExits(start: unknown, device: PassthroughView): GuestExitHandler;
+}
 
 interface Function {
   readonly config: ConfigSpace;
@@ -58,6 +71,7 @@ export class GuestBusView implements GuestBus {
     clock: Clock,
     wait: WordWait = blockThread,
     nets: readonly NetSlotHandle[] = [],
+    openExitView: OpenExitView = (handle) => openPassthrough(handle, clock, wait),
   ) {
     this.#control = control;
     for (const { slot, device, routes } of nets) {
@@ -71,14 +85,18 @@ export class GuestBusView implements GuestBus {
         this.#nets[slot]?.configWrite(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
       },
     );
-    for (const { slot, nic, vf, barMap, routes } of slots) {
+    const openExits = (order: ExitOrder): GuestExitHandler => {
+      const entry = loadAtOnce(order.entry) as ExitEntry;
+      return entry.openExits(order.start, openExitView(order.handle));
+    };
+    for (const { slot, nic, vf, barMap, routes, exits } of slots) {
       const shared = new NicShared(nic, wait);
       const msi = new InterruptRemap(routes);
       const bar = new GuestVfBar(new VfBar(shared, vf, msi, clock), barMap);
       this.#functions[slot] = {
         config: new ConfigSpace(shared, vf, msi, clock),
         bar,
-        bar0: new BarAccess(barMap, bar, control, wait),
+        bar0: new BarAccess(barMap, bar, control, wait, new ExitHook(exits, barMap, openExits)),
       };
     }
   }

@@ -77,7 +77,7 @@ function startVcpu({ name, ...boot }: VcpuThreadBoot, events: VcpuThreadEvents):
   port1.on('message', (event: VcpuEvent) => events.onEvent(event));
   const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
     workerData: { ...boot, port: port2 } satisfies VcpuWorkerData,
-    transferList: [port2],
+    transferList: [port2, ...boot.slots.map(({ exits }) => exits)],
     name: `vcpu ${name}`,
     resourceLimits: { stackSizeMb: VCPU_STACK_MB },
   });

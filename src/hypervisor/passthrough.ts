@@ -3,6 +3,7 @@
  * handed. A plugin gets what a hypervisor has on silicon: RAM, registers, mappings, interrupts. The ground truth and the
  * card's shared words are not reachable from the view's type.
  */
+import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../hardware/clock.js';
 import { createDomainHandle } from '../hardware/iommu/domain.js';
 import { DOMAIN_WORD, type DomainHandle } from '../hardware/iommu/handle.js';
@@ -109,6 +110,8 @@ export class PassedThroughVf {
   readonly view: VfPassthrough;
   /** What the vCPU's thread needs. */
   readonly slot: SlotHandle;
+  /** Installs who is told of the guest's writes to trapped pages. */
+  readonly exits: ExitPort;
   /** What a tracker core's thread needs; passthrough-core.js opens it. */
   readonly handle: PassthroughHandle;
   readonly #layout: MemoryLayout;
@@ -134,7 +137,9 @@ export class PassedThroughVf {
     );
     const barMap = createBarMapBuffer();
     const routes = [nic.hostRoute, this.#route()];
-    this.slot = { slot: options.slot, nic: nic.handle, vf, barMap, routes };
+    const { port1, port2 } = new MessageChannel();
+    this.exits = new ExitPort(port1, barMap);
+    this.slot = { slot: options.slot, nic: nic.handle, vf, barMap, routes, exits: port2 };
     this.handle = closeHandle({ vf, nic: nic.handle, memory, ramBytes: layout.ramBytes, barMap, routes });
     const hotplug = options.hotplug.add(options.slot, {
       attach: () => this.attach(),
@@ -154,6 +159,7 @@ export class PassedThroughVf {
 
   release(): Promise<void> {
     this.#cancelAnnouncement?.();
+    this.exits.close();
     return this.nic.release(this.vf);
   }
 

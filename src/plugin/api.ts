@@ -54,4 +54,12 @@ export type {
   VfStatistics,
 } from './device-view.js';
 export { DeviceStateError } from './errors.js';
+export type {
+  CreateExitHandler,
+  ExitHandler,
+  ExitModule,
+  ExitRequest,
+  ExitsHandle,
+  ExitView,
+} from './exit-api.js';
 export * as vf82599 from './vf82599/index.js';

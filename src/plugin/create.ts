@@ -36,6 +36,7 @@ function accessTo(device: PassedThroughVf): DeviceAccess {
     parts: view,
     handle: device.handle,
     opener: PASSTHROUGH_OPENER,
+    exits: device.exits,
     wake: { words: view.pages.words, index: BAR_WORD.wake },
   };
 }

@@ -16,6 +16,7 @@ import type {
   StateValue,
   VfStatistics,
 } from './device-view.js';
+import type { ExitRequest, ExitsHandle } from './exit-api.js';
 
 /** Version of this API. A plugin says which one it was written for. */
 export const PLUGIN_API_VERSION = 1;
@@ -117,8 +118,10 @@ export interface TrackerContext extends DeviceContext {
 export interface Tracker {
   /** Asks for the extra core; it is running when start() is called. */
   readonly core?: CoreRequest;
+  /** Asks to be told of the guest's writes to pages of BAR0; they are trapped when start() is called. */
+  readonly exits?: ExitRequest;
   /** When it resolves, no DMA write goes unmarked any more. Without it: one turn of the core. */
-  start?(core: CoreHandle | null): void | Promise<void>;
+  start?(core: CoreHandle | null, exits: ExitsHandle | null): void | Promise<void>;
   /** Before marks are taken, in each round; the core has just had a whole turn. */
   beforeHarvest?(core: CoreHandle | null): void | Promise<void>;
   /**

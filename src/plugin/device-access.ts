@@ -2,6 +2,7 @@
  * What the host needs of the hypervisor for one passed-through VF: the view plugins get, and a handle by which the core's
  * thread opens its own. The hypervisor's passthrough provides one; the conformance kit and the simulator build theirs.
  */
+import type { ExitPort } from '../hypervisor/exit-hook.js';
 import type { DeviceContext } from './definition.js';
 import type { DeviceView } from './device-view.js';
 
@@ -14,6 +15,8 @@ export interface DeviceAccess {
   readonly handle: unknown;
   /** Module that exports `openCoreDevice(handle): CoreDevice`. */
   readonly opener: URL;
+  /** The way to the thread that makes the guest's accesses. */
+  readonly exits: Pick<ExitPort, 'install'>;
   /** Where a sleeping core of this VF waits. */
   readonly wake: WakeWord;
 }

@@ -29,6 +29,7 @@ import type { ArrivalCounters, PluginDefinition, Tracker, TrackerContext } from 
 import type { DeviceAccess } from './device-access.js';
 import { dirtyMapBytes, SharedDirtyMarks } from './dirty-marks.js';
 import { PluginOrderError, PluginRequirementError, PluginTimeout } from './errors.js';
+import { checkExitModule, InstalledExits } from './exits.js';
 import { decodeState, encodeState } from './state-codec.js';
 import { callPlugin } from './time-limit.js';
 
@@ -81,6 +82,7 @@ export class PluginMigrator implements DeviceMigrator {
   #loading: LoadingCore | null = null;
   #core: RunningCore | null = null;
   #coreReport: CoreReport | null = null;
+  #exits: InstalledExits | null = null;
   #stopping: Promise<TrackerReport> | null = null;
   #arrivalCounters: ArrivalCounters = {};
   #pagesMarked = 0;
@@ -141,8 +143,22 @@ export class PluginMigrator implements DeviceMigrator {
     await this.#preparing;
     const tracker = this.#tracker!;
     if (this.#loading !== null) this.#core = await this.#loading.begin();
-    await this.#call('start', () => tracker.start?.(this.#core));
+    this.#installExits(tracker);
+    await this.#call('start', () => tracker.start?.(this.#core, this.#exits));
     await this.#core?.turn();
+  }
+
+  /** The guest's writes go through the plugin from here on; unless it was called off meanwhile. */
+  #installExits({ exits: request }: Tracker): void {
+    if (request === undefined || this.#phase !== 'tracking') return;
+    this.#exits = new InstalledExits({
+      plugin: this.identity.name,
+      request,
+      access: this.#options.access,
+      dirty: this.#dirty,
+      dirtyPages: this.#map.pages,
+    });
+    this.#exits.install();
   }
 
   #requireFeatures(): void {
@@ -162,6 +178,7 @@ export class PluginMigrator implements DeviceMigrator {
   async #prepare(): Promise<void> {
     const tracker = await this.#call('createTracker', () => this.#definition.createTracker(this.#context));
     this.#tracker = tracker;
+    if (tracker.exits) checkExitModule(this.identity.name, tracker.exits, this.#context.pages.count);
     // it may have been called off meanwhile: then there is nobody to end a thread
     const isWanted = this.#phase === 'prepared' || this.#phase === 'tracking';
     if (tracker.core && isWanted) this.#loading = this.#load(tracker.core);
@@ -188,6 +205,7 @@ export class PluginMigrator implements DeviceMigrator {
     // whatever the device completed before this call is marked by a turn that starts after it
     await this.#core?.turn();
     await this.#call('beforeHarvest', () => tracker.beforeHarvest?.(this.#core));
+    this.#exits?.check();
     const pages = this.#map.harvest(into);
     this.#pagesMarked += pages;
     const notes = this.#freshNotes;
@@ -242,7 +260,8 @@ export class PluginMigrator implements DeviceMigrator {
     if (this.#phase === 'stopped' || this.#phase === 'rolledBack') return;
     const before = this.#phase;
     this.#phase = 'rolledBack';
-    // the core first: it must not look at the device while the plugin puts it back
+    // these first: they must not look at the device while the plugin puts it back
+    this.#exits?.remove();
     await this.#endCore();
     const tracker = this.#tracker;
     if (tracker === null || before === 'idle' || before === 'prepared' || before === 'restored') return;
@@ -259,6 +278,7 @@ export class PluginMigrator implements DeviceMigrator {
     await this.#endCore();
     const tracker = this.#tracker;
     try {
+      this.#exits?.remove();
       await this.#call('stop', () => tracker?.stop?.());
     } catch (error) {
       this.#note(error instanceof Error ? error.message : String(error));

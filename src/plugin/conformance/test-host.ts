@@ -4,7 +4,8 @@
  *
  *   peer == cable == engine -- domain -- memory        guest -- BarAccess -- BarMap -- VfBar -- card
  */
-import type { Clock } from '../../hardware/clock.js';
+import { MessageChannel } from 'node:worker_threads';
+import { blockThread, type Clock } from '../../hardware/clock.js';
 import { createDomainHandle } from '../../hardware/iommu/domain.js';
 import type { DomainHandle } from '../../hardware/iommu/handle.js';
 import { NicEngine } from '../../hardware/nic/engine.js';
@@ -19,6 +20,7 @@ import { createCable } from '../../hardware/wire/cable.js';
 import type { Wire } from '../../hardware/wire/wire.js';
 import { BarAccess } from '../../hypervisor/bar-access.js';
 import { BAR_WORD, BarMap, createBarMapBuffer, MODE } from '../../hypervisor/bar-map.js';
+import { ExitHook, ExitPort } from '../../hypervisor/exit-hook.js';
 import { GuestVfBar } from '../../hypervisor/guest-vf-bar.js';
 import { realThreads } from '../../hypervisor/host-threads.js';
 import { Hotplug } from '../../hypervisor/hotplug.js';
@@ -29,6 +31,7 @@ import { exportVfPolicy, importVfPolicy } from '../../hypervisor/vf-policy.js';
 import { API } from '../../hypervisor/vf-record.js';
 import { CONTROL_BYTES, CTRL, layoutFor, type MemoryLayout, SCRATCH_BYTES } from '../../machine/layout.js';
 import type { DeviceAccess, DeviceParts } from '../device-access.js';
+import { type ExitStart, openExits } from '../exit-entry.js';
 import { REG } from '../vf82599/registers.js';
 import { TestClock } from './test-clock.js';
 
@@ -70,6 +73,7 @@ export class TestHost {
   readonly #domain: DomainHandle;
   readonly #truth: Uint8Array;
   readonly #bar0: BarAccess;
+  readonly #exits: ExitPort;
   readonly #barMap: BarMap;
   readonly #config: ConfigSpace;
   readonly #control: Int32Array;
@@ -118,7 +122,12 @@ export class TestHost {
     this.#barMap = new BarMap(barMapBuffer);
     this.#guestBar = new GuestVfBar(new VfBar(shared, VF, msi, clock), barMapBuffer);
     const control = new Int32Array(this.memory, layout.controlOffset, CONTROL_BYTES / 4);
-    this.#bar0 = new BarAccess(barMapBuffer, this.#guestBar, control);
+    const { port1, port2 } = new MessageChannel();
+    this.#exits = new ExitPort(port1, barMapBuffer);
+    const exits = new ExitHook(port2, barMapBuffer, ({ start }) =>
+      openExits(start as ExitStart, this.access.parts),
+    );
+    this.#bar0 = new BarAccess(barMapBuffer, this.#guestBar, control, blockThread, exits);
     this.#control = control;
     this.#hotplug = new Hotplug({ control, timers: this.clock, whenChanged: realThreads.whenChanged }, true);
     this.#bridge = new HotplugRegisters(
@@ -209,6 +218,7 @@ export class TestHost {
   }
 
   close(): void {
+    this.#exits.close();
     this.engine.close();
   }
 
@@ -291,6 +301,7 @@ export class TestHost {
       parts,
       handle: null,
       opener: new URL('./no-thread.js', import.meta.url),
+      exits: this.#exits,
       wake: { words: this.#barMap.words, index: BAR_WORD.wake },
     };
   }

@@ -4,11 +4,12 @@
  * meanwhile.
  */
 
-import type { Clock } from '../../hardware/clock.js';
+import type { Clock, WordWait } from '../../hardware/clock.js';
 import { BAR_WORD, MODE } from '../../hypervisor/bar-map.js';
 import { GuestBusView, type SlotHandle } from '../../hypervisor/guest-bus-view.js';
 import type { GuestBus } from '../../machine/guest-bus.js';
 import type { VirtualCore } from '../clockwork/virtual-core.js';
+import { exitViewOpener } from './exit-view.js';
 import { behindPostedWrites } from './message-order.js';
 import type { SimulatedVcpuOptions } from './vcpu-options.js';
 
@@ -45,9 +46,10 @@ export class SimulatedBus implements GuestBus {
   constructor(parts: SimulatedBusParts) {
     this.#p = parts;
     for (const { slot, barMap } of parts.slots) this.#barWords[slot] = new Int32Array(barMap);
-    const view = new GuestBusView(parts.slots, parts.control, parts.clock, (words, index, seen, limitMs) =>
-      this.#wait(words, index, seen, limitMs),
-    );
+    const wait: WordWait = (words, index, seen, limitMs) => this.#wait(words, index, seen, limitMs);
+    const { slots, control, clock, options } = parts;
+    const openExitView = exitViewOpener(clock, wait, options);
+    const view = new GuestBusView(slots, control, clock, wait, [], openExitView);
     this.#bus = behindPostedWrites(view, parts.control, () => parts.options.beforeRead?.());
   }
 

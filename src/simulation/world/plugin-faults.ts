@@ -79,9 +79,10 @@ export class PluginFaults {
   #wrapTracker(tracker: Tracker): Tracker {
     return {
       ...(tracker.core === undefined ? {} : { core: tracker.core }),
-      start: (core) => {
+      ...(tracker.exits === undefined ? {} : { exits: tracker.exits }),
+      start: (core, exits) => {
         this.pass('start');
-        return tracker.start?.(core);
+        return tracker.start?.(core, exits);
       },
       beforeHarvest: (core) => {
         this.pass('beforeHarvest');

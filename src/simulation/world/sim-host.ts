@@ -259,6 +259,7 @@ export class SimHost {
       },
       handle: device.handle,
       opener: PASSTHROUGH_OPENER,
+      exits: device.exits,
       wake: { words: view.pages.words, index: BAR_WORD.wake },
     };
   }

@@ -13,6 +13,7 @@ import { controlWords, readCommandLine } from '../../../machine/memory.js';
 import { throttledSleepMs } from '../../../machine/vcpu.js';
 import { standingOrder, VcpuReporter } from '../../../machine/vcpu-reporter.js';
 import { type StepEnd, stepEnd, type VirtualCore } from '../../clockwork/virtual-core.js';
+import { exitViewOpener } from '../exit-view.js';
 import { behindPostedWrites } from '../message-order.js';
 import { WouldWait } from '../simulated-bus.js';
 import type { SimulatedVcpu, SimulatedVcpuOptions } from '../vcpu-options.js';
@@ -103,7 +104,8 @@ class ScriptedVcpu implements SimulatedVcpu {
     const wait = (words: Int32Array): void => {
       if (words.buffer === slot.barMap) throw WOULD_WAIT;
     };
-    const view = new GuestBusView(slots, this.#control, this.#clock, wait);
+    const openExitView = exitViewOpener(this.#clock, wait, this.#options);
+    const view = new GuestBusView(slots, this.#control, this.#clock, wait, [], openExitView);
     const bus = behindPostedWrites(view, this.#control, () => beforeRead?.());
     return new Mmio(this.#state, bus, slot, {
       point: () => scheduler.point(this.core),
