@@ -42,7 +42,7 @@ all)
   for i in 1 2 3 4 5 6 7 8; do cat www/check-250; done >seed
   sum=$(wget -q -O - http://${PARTNER_IP}/blob.md5)
   touch go; echo begun >www/wrong
-  nice -n 5 sh $0 sums & nice -n 5 sh $0 pages & sh $0 files $sum & sh $0 counters & sh $0 echo &
+  sh $0 sums & sh $0 pages & sh $0 files $sum & sh $0 counters & sh $0 echo &
   wait; echo ended >www/ended
   ;;
 sums)

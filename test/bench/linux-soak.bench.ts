@@ -127,9 +127,12 @@ class LinuxSoak {
     });
     probe.start();
     const migration = await guest.move(mode);
+    let now = before;
     await this.#until('everything has got further', async () => {
-      const now = await this.#progress();
+      now = await this.#progress();
       return LIVELY.every((what) => now[what] > before[what]);
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(before)} before, ${JSON.stringify(now)} now`);
     });
     probe.stop();
     await this.#endFlow();

@@ -59,9 +59,9 @@ describe.skipIf(!isImageBuilt)(
     it.each(MODES)(
       'the driver is unloaded and loaded again, by %s',
       async (mode) => {
-        const line = `modprobe -r ixgbevf; modprobe ixgbevf; ${ADDRESS}; echo ${mode} >/tmp/www/reloaded`;
+        const line = `modprobe -r ixgbevf; modprobe ixgbevf; ${ADDRESS}; echo done >/tmp/www/reloaded-${mode}`;
         await moveWhile(mode, () => guest.typeIn(line));
-        expect(await guest.fetchWhenThere('reloaded')).toContain(mode);
+        expect(await guest.fetchWhenThere(`reloaded-${mode}`)).toContain('done');
       },
       LIMIT_MS,
     );
@@ -69,9 +69,9 @@ describe.skipIf(!isImageBuilt)(
     it.each(MODES)(
       'the interface goes down and up, again and again, by %s',
       async (mode) => {
-        const line = `for i in $(seq 5); do ip link set eth0 down; ip link set eth0 up; usleep 200000; done; echo ${mode} >/tmp/www/ups`;
+        const line = `for i in $(seq 5); do ip link set eth0 down; ip link set eth0 up; usleep 200000; done; echo done >/tmp/www/ups-${mode}`;
         await moveWhile(mode, () => guest.typeIn(line));
-        expect(await guest.fetchWhenThere('ups')).toContain(mode);
+        expect(await guest.fetchWhenThere(`ups-${mode}`)).toContain('done');
       },
       LIMIT_MS,
     );
@@ -117,9 +117,9 @@ describe.skipIf(!isImageBuilt)(
       async (mode) => {
         const vlan = (last: number) =>
           `modprobe 8021q; ip link set eth0 mtu 9000; ip link add link eth0 name eth0.7 type vlan id 7; ip addr add 10.7.0.${last}/24 dev eth0.7; ip link set eth0.7 up; true`;
-        await guest.typeIn(`${vlan(2)}; echo ${mode} >/tmp/www/vlan`);
+        await guest.typeIn(`${vlan(2)}; echo done >/tmp/www/vlan-${mode}`);
         await guest.ask(vlan(1));
-        expect(await guest.fetchWhenThere('vlan')).toContain(mode);
+        expect(await guest.fetchWhenThere(`vlan-${mode}`)).toContain('done');
         await guest.fetchWhenThere('kmsg', '10.7.0.2');
         const flow = await LinuxFlow.start(guest, '10.7.0.2');
         for (let hop = 0; hop < JUMBO_HOPS; hop++) {
