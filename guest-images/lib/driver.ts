@@ -20,6 +20,7 @@ import {
   PROBED,
   queueCauses,
   rxRing,
+  SUSPENDED,
   txRing,
 } from './network';
 import {
@@ -35,6 +36,7 @@ import {
 import { connectVector, disableDevice, disableMsix, disconnectVector, enableDevice, enableMsix, findVf } from './pci';
 import { allocateRx, DESCRIPTOR_SHIFT, freeRx, freeRxPages, refill, rxUnused, RxRing, startRx, touchRing } from './rx-ring';
 import { baselineStatistics, updateStatistics } from './statistics';
+import { registerHelper } from './suspend';
 import { allocateTx, freeTx, startTx, touchTxRing, TxRing } from './tx-ring';
 import { COMPSC, SUSPEND } from './variant';
 import {
@@ -90,6 +92,7 @@ const HALF_PAGE_MTU: u32 = 1646;
 export const MAX_MTU: u32 = 9710;
 const DISABLE_TRIES: u32 = 10;
 const DISABLE_TRY_US: u32 = 10;
+const DRAIN_TRIES: u32 = 100;
 const ENABLE_TRIES: u32 = 10;
 const ENABLE_TRY_US: u32 = 1000;
 /** 50 us between interrupts, in register units. */
@@ -195,6 +198,7 @@ function resetVf(net: Network): bool {
   net.lastResetNs = clockNs();
   net.resetFailed = !ready || !askReset(net);
   if (COMPSC && !net.resetFailed) registerPage(net);
+  if (SUSPEND && !net.resetFailed) registerHelper(net);
   return !net.resetFailed;
 }
 
@@ -360,18 +364,69 @@ function halt(net: Network): void {
   net.linkUp = false;
   net.state = PROBED;
   stopAdapter(net);
-  if (COMPSC || SUSPEND) touchRings(net);
 }
 
 function stop(net: Network): void {
   const slot = net.slot;
   halt(net);
   if (resetVf(net)) negotiateApi(net);
+  if (COMPSC || SUSPEND) touchRings(net);
   for (let vector: u32 = 0; vector <= otherVector(net); vector++) disconnectVector(slot, vector);
 }
 
+// --- suspend and resume ---------------------------------------------------------------------------------------------
+
+/** Stops the card; its mailbox goes on telling of messages. */
+export function suspendDevice(net: Network): void {
+  const slot = net.slot;
+  updateStatistics(net);
+  writeRegister(slot, VTEIMC, queueCauses(net));
+  for (let queue: u32 = 0; queue < net.queues; queue++) {
+    disableRxQueue(net, queue);
+    drainTx(net, queue);
+  }
+  touchRings(net);
+  net.linkUp = false;
+  net.state = SUSPENDED;
+}
+
+/** What was given to the card leaves it first: about a millisecond of patience. */
+function drainTx(net: Network, queue: u32): void {
+  const slot = net.slot;
+  const block = queue * QUEUE_STRIDE;
+  for (let tries: u32 = 0; tries < DRAIN_TRIES; tries++) {
+    if (readRegister(slot, VFTDH + block) == readRegister(slot, VFTDT + block)) break;
+    delayUs(DISABLE_TRY_US);
+  }
+  writeRegister(slot, VFTXDCTL + block, 0);
+  for (let tries: u32 = 0; tries < DISABLE_TRIES; tries++) {
+    if ((readRegister(slot, VFTXDCTL + block) & DCTL_ENABLE) == 0) return;
+    delayUs(DISABLE_TRY_US);
+  }
+  net.disableTimeouts++;
+}
+
+/** Sets the card up, which may be another one. False: its PF does not answer. */
+export function resumeDevice(net: Network): bool {
+  const itr0 = net.itr0;
+  const itr1 = net.itr1;
+  enableDevice(net.slot);
+  stopAdapter(net);
+  if (!resetVf(net)) return false;
+  negotiateApi(net);
+  for (let queue: u32 = 0; queue < net.queues; queue++) freeRxPages(rxRing(net, queue));
+  start(net);
+  for (let queue: u32 = 0; queue < net.queues; queue++) {
+    const interval = queue == 0 ? itr0 : itr1;
+    if (queue == 0) net.itr0 = interval;
+    else net.itr1 = interval;
+    writeRegister(net.slot, VTEITR + (queue << 2), (interval & 0xff8) | ITR_NO_DISTURB);
+  }
+  return true;
+}
+
 /** What DMA wrote and nobody will look at any more. */
-export function touchRings(net: Network): void {
+function touchRings(net: Network): void {
   for (let queue: u32 = 0; queue < net.queues; queue++) {
     touchRing(rxRing(net, queue));
     touchTxRing(txRing(net, queue));

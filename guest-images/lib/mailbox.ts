@@ -71,6 +71,11 @@ export function resetSeen(slot: u32): bool {
   return consume(slot, RSTI | RSTD);
 }
 
+/** Whether the PF wrote something since anyone looked. */
+export function messageWaits(slot: u32): bool {
+  return consume(slot, PFSTS);
+}
+
 export function mailboxUsable(): bool {
   return usable;
 }

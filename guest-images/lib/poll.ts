@@ -19,6 +19,7 @@ import {
   STATUS_EOP,
   touch,
 } from './rx-ring';
+import { isMarking } from './suspend';
 import { cleanTx, flushTx } from './tx-ring';
 import { COMPSC, SUSPEND } from './variant';
 
@@ -60,7 +61,7 @@ function cleanRx<A>(net: Network, queue: u32, ring: RxRing, app: A): u32 {
     const status = load<u32>(descriptor, RX_STATUS);
     const buffer = bufferOf(ring, index);
     // what DMA wrote is written again by the vCPU, whose dirty log there is
-    if (COMPSC || SUSPEND) {
+    if (COMPSC || (SUSPEND && isMarking())) {
       touch(descriptor);
       touch(buffer);
     }

@@ -137,11 +137,13 @@ export function firstUndone(ring: RxRing): u32 {
   return index;
 }
 
-/** A dummy write to everything that DMA may have written and nobody has looked at: the vCPU's dirty log has it then. */
+/** A dummy write to everything that DMA wrote and nobody has looked at: the vCPU's dirty log has it then. */
 export function touchRing(ring: RxRing): void {
-  for (let i: u32 = 0; i < ring.count; i++) {
-    touch(ring.descriptors + (<usize>i << DESCRIPTOR_SHIFT));
-    if (load<usize>(ring.slots + (<usize>i << SLOT_SHIFT)) != 0) touch(bufferOf(ring, i));
+  const end = firstUndone(ring);
+  for (let index = ring.nextToClean; index != end; ) {
+    touch(rxDescriptor(ring, index));
+    touch(bufferOf(ring, index));
+    if (++index == ring.count) index = 0;
   }
 }
 

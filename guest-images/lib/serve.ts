@@ -20,11 +20,12 @@ import { print, printIp, printLine } from './console';
 import { close, makeNetwork, MAX_MTU, open, probe, reinitialise, remove } from './driver';
 import { adjustModeration } from './moderation';
 import { askWhoHas } from './net';
-import { ABSENT, Network, OPEN, otherVector, PROBED, queueCauses } from './network';
+import { ABSENT, Network, OPEN, otherVector, PROBED, queueCauses, SUSPENDED } from './network';
 import { pollQueue } from './poll';
 import { beginOperation, endOperation } from './compsc-replay';
 import { service } from './service';
-import { COMPSC } from './variant';
+import { answerPf } from './suspend';
+import { COMPSC, SUSPEND } from './variant';
 import { VTEIMS, writeRegister } from './vf';
 
 export const NEVER: u64 = 0xffffffffffffffff;
@@ -122,6 +123,7 @@ export function serve<A>(app: A): u32 {
     }
     turns = scheduled == 0 ? 0 : turns - 1;
     const lines = takeLines(scheduled != 0 ? 0 : untilUs(net, min(appAt, min(resetAt, reloadAt)), retryAt, nowNs));
+    if (SUSPEND && net.state == SUSPENDED) scheduled = handleSuspended(net, lines);
     if (net.state != OPEN) continue;
     if (COMPSC && beginOperation(net)) scheduled = queueCauses(net);
     scheduled = handleLines(net, scheduled, lines);
@@ -147,12 +149,25 @@ function restart(net: Network, inPlace: bool): void {
   bringUp(net);
 }
 
+/** A suspended interface waits for the PF's word. */
+function handleSuspended(net: Network, lines: u32): u32 {
+  const other: u32 = 1 << otherVector(net);
+  if ((lines & other) == 0) return 0;
+  answerPf(net);
+  writeRegister(net.slot, VTEIMS, other);
+  return net.state == OPEN ? queueCauses(net) : 0;
+}
+
 /** Queue vectors are scheduled; the "other" vector starts the service and is unmasked at once. */
 @inline export function handleLines(net: Network, scheduled: u32, lines: u32): u32 {
   if (lines == 0) return scheduled;
   net.interrupts++;
   const other: u32 = 1 << otherVector(net);
   if ((lines & other) != 0) {
+    if (SUSPEND && answerPf(net)) {
+      writeRegister(net.slot, VTEIMS, other);
+      return net.state == OPEN ? scheduled | (lines & (other - 1)) : 0;
+    }
     net.linkQuestion = true;
     service(net, clockNs());
     writeRegister(net.slot, VTEIMS, other);

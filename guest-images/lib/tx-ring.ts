@@ -9,6 +9,7 @@
  */
 import { allocRun, freeRun } from './memory';
 import { touch } from './rx-ring';
+import { isMarking } from './suspend';
 import { COMPSC, SUSPEND } from './variant';
 import { writeRegister } from './vf';
 
@@ -134,7 +135,7 @@ export function cleanTx(ring: TxRing): u32 {
     const end = load<u32>(watch + (<usize>index << WATCH_SHIFT));
     if (end == 0 || (load<u32>(descriptor(ring, end - 1), 12) & DONE) == 0) break;
     store<u32>(watch + (<usize>index << WATCH_SHIFT), 0);
-    if (COMPSC || SUSPEND) touch(descriptor(ring, end - 1));
+    if (COMPSC || (SUSPEND && isMarking())) touch(descriptor(ring, end - 1));
     index = end == ring.count ? 0 : end;
     cleaned++;
   }

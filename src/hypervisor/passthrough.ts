@@ -13,7 +13,9 @@ import { PAGE_BYTES } from '../hardware/units.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import { type MemoryLayout, SCRATCH_BYTES } from '../machine/layout.js';
 import { BarMap, createBarMapBuffer } from './bar-map.js';
+import { ExitPort } from './exit-hook.js';
 import type { SlotHandle } from './guest-bus-view.js';
+import { type GuestChannel, guestChannel } from './guest-channel.js';
 import { GuestVfBar, type VfStatistics } from './guest-vf-bar.js';
 import type { HotPlug, Hotplug } from './hotplug.js';
 import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
@@ -68,12 +70,6 @@ export interface PassthroughOptions {
   readonly messages: InterruptTarget;
   /** The VM's: the VF can go and come. */
   readonly hotplug: Hotplug;
-}
-
-/** What the VF's driver and the PF driver say to each other beyond the card's own protocol. */
-export interface GuestChannel {
-  lastMessage(type: number): readonly number[] | null;
-  request(words: readonly number[], limitMs?: number): Promise<readonly number[]>;
 }
 
 /** What plugins are handed. */
@@ -228,20 +224,6 @@ export class PassedThroughVf {
       },
     };
   }
-}
-
-/** How long a guest's driver may take to answer, unless the caller has an opinion. */
-const GUEST_ANSWER_MS = 1000;
-
-function guestChannel(nic: Nic, vf: number): GuestChannel {
-  return {
-    lastMessage: (type) => {
-      // one that waits in the mailbox counts
-      nic.serviceMailboxes();
-      return nic.driver.vf(vf).vendorMessages.get(type) ?? null;
-    },
-    request: (words, limitMs = GUEST_ANSWER_MS) => nic.askVfDriver(vf, words, limitMs),
-  };
 }
 
 /** Null where the IOMMU has no dirty bits. */

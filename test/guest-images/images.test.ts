@@ -23,6 +23,7 @@ describe('images', () => {
       'udp-echo',
       'udp-echo-bonded',
       'udp-echo-compsc',
+      'udp-echo-suspend',
     ]);
   });
 

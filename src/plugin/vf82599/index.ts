@@ -1,4 +1,5 @@
 /** The 82599 VF for plugin authors: registers, descriptors, and state that moves without the guest's help. */
+export { requestVfState, requireStateDriver, type VfState, VfStateError } from '../../hypervisor/vf-state.js';
 export { VfDevice } from './device.js';
 export { FieldReader } from './fields.js';
 export {
