@@ -62,7 +62,7 @@ export function parseMac(text: string, what: string): string {
     throw new OptionError(`${what}: '${text}' is no MAC address; write for example 52:54:00:00:00:01`);
   }
   if ((Number.parseInt(text.slice(0, 2), 16) & 1) !== 0) {
-    throw new OptionError(`${what}: ${text} is a multicast address; a VF needs a unicast one`);
+    throw new OptionError(`${what}: ${text} is a multicast address; an interface needs a unicast one`);
   }
   return text.toLowerCase();
 }
@@ -74,6 +74,22 @@ export interface VfOption {
   readonly vlan?: number;
   readonly maxTxRateMbps?: number;
   readonly trust: boolean;
+}
+
+export interface NetOption {
+  readonly mac?: string;
+  readonly wire?: string;
+  readonly pcap?: string;
+}
+
+/** The value of `--net`. @throws OptionError */
+export function parseNet(text: string): NetOption {
+  const { mac, wire, pcap } = parseKeyValues(text, '--net', ['mac', 'wire', 'pcap'] as const);
+  return {
+    ...(mac === undefined ? {} : { mac: parseMac(mac, '--net mac') }),
+    ...(wire === undefined ? {} : { wire }),
+    ...(pcap === undefined ? {} : { pcap }),
+  };
 }
 
 /** The value of `--vf`. @throws OptionError */

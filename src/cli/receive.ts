@@ -1,7 +1,7 @@
 /** `srvm receive`: a VMM process that waits for a VM to be migrated into it. */
 import { Command } from 'commander';
 import { MAX_RAM_BYTES } from '../machine/layout.js';
-import { parseSize, parseVf } from './options.js';
+import { parseNet, parseSize, parseVf } from './options.js';
 import { repeatable } from './output.js';
 import { linkSpeed, portClasses, portMtu } from './run.js';
 import { IOMMU_OPTION, serveVmm } from './serve.js';
@@ -11,6 +11,7 @@ interface ReceiveOptions {
   readonly listen: string;
   readonly memory?: string;
   readonly vf: readonly string[];
+  readonly net: readonly string[];
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
@@ -26,6 +27,12 @@ export function receiveCommand(): Command {
     .requiredOption('--listen <address>', 'tcp:HOST:PORT, unix:PATH, or file:PATH to restore a saved VM')
     .option('--memory <size>', 'refuse a guest with more RAM than this')
     .option('--vf <vf>', 'the VF it will have here: wire=WIRE,pcap=FILE (repeatable)', repeatable, [])
+    .option(
+      '--net <net>',
+      'the paravirtual NIC it will have here: wire=WIRE,pcap=FILE (repeatable)',
+      repeatable,
+      [],
+    )
     .option('--plugin <folder>', 'a further plugin that a source may use (repeatable)', repeatable, [])
     .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
     .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
@@ -39,6 +46,7 @@ export function receiveCommand(): Command {
     )
     .action(async (options: ReceiveOptions) => {
       const vfs = options.vf.map(parseVf);
+      const nets = options.net.map(parseNet);
       const maxRamBytes =
         options.memory === undefined ? MAX_RAM_BYTES : parseSize(options.memory, '--memory');
       await serveVmm({
@@ -50,7 +58,7 @@ export function receiveCommand(): Command {
         iommu: options.iommu,
         plugins: options.plugin,
         begin: async ({ migrations }) =>
-          `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes)}`,
+          `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes, nets)}`,
       });
     });
 }

@@ -4,7 +4,7 @@ import { type ImageKind, readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
 import { type GuestImage, isLinux } from '../hypervisor/guest-kind.js';
 import { MAX_COMPONENT_RAM_BYTES, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
-import { OptionError, parseSize, parseVf, parseWhole } from './options.js';
+import { OptionError, parseNet, parseSize, parseVf, parseWhole } from './options.js';
 import { repeatable } from './output.js';
 import { IOMMU_OPTION, serveVmm } from './serve.js';
 
@@ -13,6 +13,7 @@ interface RunOptions {
   readonly memory?: string;
   readonly append?: string;
   readonly vf: readonly string[];
+  readonly net: readonly string[];
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
@@ -31,6 +32,12 @@ export function runCommand(): Command {
     .option(
       '--vf <vf>',
       'a VF: mac=MAC,wire=WIRE,vlan=N,max-tx-rate=MBPS,trust=on,pcap=FILE (repeatable)',
+      repeatable,
+      [],
+    )
+    .option(
+      '--net <net>',
+      'a paravirtual NIC (virtio), behind the VFs: mac=MAC,wire=WIRE,pcap=FILE (repeatable)',
       repeatable,
       [],
     )
@@ -54,6 +61,7 @@ export function runCommand(): Command {
       const image = readImage(resolveShipped(path));
       const ramBytes = ramSize(options.memory ?? image.memory, image.kind);
       const vfs = options.vf.map(parseVf);
+      const nets = options.net.map(parseNet);
       await serveVmm({
         name: options.name ?? image.name,
         console: consoleOf(options.console, image.kind === 'rv64-linux'),
@@ -63,7 +71,7 @@ export function runCommand(): Command {
         iommu: options.iommu,
         plugins: options.plugin,
         begin: async ({ vmm }) => {
-          const vm = await vmm.createVm(image, ramBytes, options.append ?? image.commandLine, vfs);
+          const vm = await vmm.createVm(image, ramBytes, options.append ?? image.commandLine, vfs, nets);
           vm.start();
           return `image ${image.name} runs${kernelOf(vm.image)}`;
         },

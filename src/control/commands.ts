@@ -8,7 +8,7 @@ import { PluginCatalog } from './plugin-catalog.js';
 import { isJsonObject, type JsonObject, QmpError } from './qmp-protocol.js';
 import type { QmpHandler } from './qmp-server.js';
 import { queryPci, queryStats, queryStatus, queryVm } from './status.js';
-import type { VfRequest, Vmm } from './vmm.js';
+import type { NetRequest, Vmm } from './vmm.js';
 import type { VmmMigrations } from './vmm-migration.js';
 
 export interface CommandContext {
@@ -62,8 +62,9 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
           throw new QmpError('GenericError', "'x-srvm-max-memory' must be a number");
         const address = await migrations.listen(
           text(args, 'uri'),
-          incomingVfs(args['x-srvm-vfs'] ?? [{}]),
+          incomingCards(args, 'x-srvm-vfs', [{}]).map((card) => ({ ...card, trust: false })),
           maxRamBytes,
+          incomingCards(args, 'x-srvm-nets', []),
         );
         return { address };
       },
@@ -83,19 +84,19 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
   ]);
 }
 
-/** `[{"wire": "unix:p1.sock"}, ...]`: the cards a guest may arrive on. */
-function incomingVfs(value: unknown): VfRequest[] {
+/** `[{"wire": "unix:p1.sock"}, ...]`: the cards that a guest's VFs, or its paravirtual NICs, may arrive on. */
+function incomingCards(args: JsonObject, name: string, fallback: readonly object[]): NetRequest[] {
+  const value: unknown = args[name] ?? fallback;
   const isText = (each: unknown) => each === undefined || typeof each === 'string';
   if (
     !Array.isArray(value) ||
     !value.every((vf) => isJsonObject(vf) && isText(vf['wire']) && isText(vf['pcap']))
   ) {
-    throw new QmpError('GenericError', "Parameter 'x-srvm-vfs' must be a list of {wire, pcap}");
+    throw new QmpError('GenericError', `Parameter '${name}' must be a list of {wire, pcap}`);
   }
   return (value as { wire?: string; pcap?: string }[]).map(({ wire, pcap }) => ({
     ...(wire === undefined ? {} : { wire }),
     ...(pcap === undefined ? {} : { pcap }),
-    trust: false,
   }));
 }
 

@@ -1,5 +1,6 @@
 /**
- * Several devices of one VM as one: every step is taken on all of them, their states travel as one CBOR array.
+ * Several devices of one VM as one: every step is taken on all of them, their states travel as one CBOR array. The first
+ * that has a plugin speaks for all in the handshake and the report.
  */
 import type {
   DeviceMigrator,
@@ -11,11 +12,14 @@ import { StreamFormatError } from '../migration/errors.js';
 import { decodePlain, encodePlain } from './plain-cbor.js';
 
 export class DeviceGroup implements DeviceMigrator {
-  readonly identity: PluginIdentity;
+  readonly identity: PluginIdentity | null;
   readonly #devices: readonly DeviceMigrator[];
+  readonly #names: readonly string[];
 
-  constructor(devices: readonly DeviceMigrator[]) {
+  /** @param names what to call each in notes: `VF 0` */
+  constructor(devices: readonly DeviceMigrator[], names: readonly string[]) {
     this.#devices = devices;
+    this.#names = names;
     this.identity = devices[0]!.identity;
   }
 
@@ -31,7 +35,7 @@ export class DeviceGroup implements DeviceMigrator {
     const reports = await this.#all((device) => device.harvest(into));
     return {
       pages: reports.reduce((sum, report) => sum + report.pages, 0),
-      notes: reports.flatMap((report, index) => report.notes.map((note) => `VF ${index}: ${note}`)),
+      notes: this.#notes(reports),
     };
   }
 
@@ -54,7 +58,7 @@ export class DeviceGroup implements DeviceMigrator {
       states.length === this.#devices.length &&
       states.every((each) => each instanceof Uint8Array);
     if (!fits)
-      throw new StreamFormatError(`device state: expected the states of ${this.#devices.length} VFs`);
+      throw new StreamFormatError(`device state: expected the states of ${this.#devices.length} devices`);
     await this.#all((device, index) => device.restoreState((states as Uint8Array[])[index]!));
   }
 
@@ -79,8 +83,12 @@ export class DeviceGroup implements DeviceMigrator {
       coreAliveNs: Math.max(...reports.map((report) => report.coreAliveNs)),
       pagesMarked: reports.reduce((sum, report) => sum + report.pagesMarked, 0),
       counters,
-      notes: reports.flatMap((report, index) => report.notes.map((note) => `VF ${index}: ${note}`)),
+      notes: this.#notes(reports),
     };
+  }
+
+  #notes(reports: readonly { readonly notes: readonly string[] }[]): string[] {
+    return reports.flatMap(({ notes }, index) => notes.map((note) => `${this.#names[index]}: ${note}`));
   }
 
   /** Every device takes the step even if one of them fails; then the first failure is thrown. */

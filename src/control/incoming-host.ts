@@ -12,16 +12,19 @@ import { createDeviceMigrator, type DeviceMigratorOptions } from '../plugin/crea
 import type { LoadedPlugin } from '../plugin/loader.js';
 import { DeviceGroup } from './device-group.js';
 import { type FoundImage, findImage } from './image-finder.js';
+import { NetMigrator } from './net-migrator.js';
+import { decodeMachine } from './offered-machine.js';
 import { decodePlain } from './plain-cbor.js';
 import type { PluginCatalog } from './plugin-catalog.js';
 import { NIC_MODEL } from './source-port.js';
-import type { VfRequest, Vmm } from './vmm.js';
+import type { NetRequest, VfRequest, Vmm } from './vmm.js';
 
 export interface IncomingOptions {
   readonly vmm: Vmm;
   readonly catalog: PluginCatalog;
-  /** One for each VF that the guest may bring. */
+  /** One for each VF that the guest may bring, and for each paravirtual NIC. */
   readonly vfs: readonly VfRequest[];
+  readonly nets: readonly NetRequest[];
   /** More RAM than this is refused. */
   readonly maxRamBytes: number;
 }
@@ -57,7 +60,7 @@ export class IncomingHost implements DestinationHost {
   }
 
   #checkRoom(offer: Offer): void {
-    const { vmm, vfs, maxRamBytes } = this.#o;
+    const { vmm, vfs, nets, maxRamBytes } = this.#o;
     const { ramBytes, vfCount, nicModel } = offer;
     if (vmm.vm !== null) throw new MigrationRefusedError('busy', `VMM '${vmm.name}' has a VM already`);
     if (ramBytes < MIN_RAM_BYTES || ramBytes > MAX_RAM_BYTES || ramBytes % WASM_PAGE_BYTES !== 0) {
@@ -77,6 +80,13 @@ export class IncomingHost implements DestinationHost {
       throw new MigrationRefusedError(
         'no-free-vf',
         `the guest has ${vfCount} VF(s); ${vfs.length} are kept here (--vf)`,
+      );
+    }
+    const { netCount } = decodeMachine(offer.machine);
+    if (netCount > nets.length) {
+      throw new MigrationRefusedError(
+        'nic',
+        `the guest has ${netCount} paravirtual NIC(s); ${nets.length} are kept here (--net)`,
       );
     }
   }
@@ -106,13 +116,14 @@ export class IncomingHost implements DestinationHost {
     image: FoundImage,
     plugin: LoadedPlugin | null,
   ): Promise<DestinationVm> {
-    const { vmm, vfs } = this.#o;
+    const { vmm, vfs, nets } = this.#o;
     const vm = await VirtualMachine.create({
       name: vmm.name,
       image: await image.load(),
       memory,
       incoming: true,
       vfs: await vmm.openVfs(vfs.slice(0, offer.vfCount)),
+      nets: await vmm.openNets(nets.slice(0, decodeMachine(offer.machine).netCount)),
       iommuDirtyBits: vmm.iommuDirtyBits,
     });
     vmm.adopt(vm);
@@ -132,14 +143,17 @@ export class IncomingHost implements DestinationHost {
   }
 }
 
-/** All VFs of a VM as one device. */
+/** All VFs of a VM, and its paravirtual NICs behind them, as one device. */
 export function deviceOf(
   vm: VirtualMachine,
   plugin: LoadedPlugin | null,
   options: Readonly<Record<string, string>>,
   host: Pick<DeviceMigratorOptions, 'limits' | 'startCore' | 'onNote'> = {},
 ): DeviceMigrator | null {
-  if (plugin === null || vm.vfs.length === 0) return null;
-  const migrators = vm.vfs.map((device) => createDeviceMigrator({ plugin, options, device, ...host }));
-  return migrators.length === 1 ? migrators[0]! : new DeviceGroup(migrators);
+  const vfs =
+    plugin === null ? [] : vm.vfs.map((device) => createDeviceMigrator({ plugin, options, device, ...host }));
+  const migrators = [...vfs, ...vm.nets.map((net) => new NetMigrator(net))];
+  if (migrators.length <= 1) return migrators[0] ?? null;
+  const names = [...vfs.map((_, index) => `VF ${index}`), ...vm.nets.map((_, index) => `NIC ${index}`)];
+  return new DeviceGroup(migrators, names);
 }

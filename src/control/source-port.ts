@@ -2,6 +2,7 @@
 import type { VirtualMachine } from '../hypervisor/vm.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import type { GroundTruth, SourceVm } from '../migration/ports.js';
+import { encodeMachine } from './offered-machine.js';
 import { encodePlain } from './plain-cbor.js';
 
 /** The card whose VFs are passed through; both ends must have the same. */
@@ -22,7 +23,7 @@ export function sourcePort(
       ramBytes: vm.layout.ramBytes,
       nicModel: vm.vfs.length > 0 ? NIC_MODEL : null,
       vfCount: vm.vfs.length,
-      machine: new Uint8Array(0),
+      machine: encodeMachine({ netCount: vm.nets.length }),
     },
     get isRunning() {
       return vm.state.kind === 'running';
@@ -38,7 +39,7 @@ export function sourcePort(
   };
 }
 
-/** What the IOMMU recorded, of all VFs together; null without any. */
+/** What was recorded of all VFs and paravirtual NICs together; null without any. */
 function groundTruthOf(vm: VirtualMachine): GroundTruth | null {
   const maps = vm.groundTruth.map((truth) => new SharedDirtyMap(truth, 0, vm.layout.ramPages));
   if (maps.length === 0) return null;

@@ -21,7 +21,7 @@ export function queryStatus(vmm: Vmm, retiredAs: string | null): { status: strin
   return { status, running: kind === 'running' };
 }
 
-/** query-pci: one bus, the host bridge, and the VFs. */
+/** query-pci: one bus, the host bridge, the VFs, the paravirtual NICs. */
 export function queryPci(vmm: Vmm): object[] {
   const device = (slot: number, vendor: number, id: number, classCode: number, desc: string) => ({
     bus: 0,
@@ -38,13 +38,16 @@ export function queryPci(vmm: Vmm): object[] {
             { bar: 3, type: 'memory', address: -1, size: 16384, prefetch: false, mem_type_64: true },
           ],
   });
-  const vfs = vmm.vm?.info().vfs ?? [];
+  const info = vmm.vm?.info();
+  const vfs = info?.vfs ?? [];
+  const nets = info?.nets ?? [];
   return [
     {
       bus: 0,
       devices: [
         device(0, 0x8086, 0x1237, 0x0600, 'Host bridge'),
         ...vfs.map(({ slot }) => device(slot, 0x8086, 0x10ed, 0x0200, 'Ethernet controller')),
+        ...nets.map(({ slot }) => device(slot, 0x1af4, 0x1041, 0x0200, 'Ethernet controller')),
       ],
     },
   ];
@@ -72,10 +75,14 @@ export async function queryStats(vmm: Vmm): Promise<object> {
   const nics = [];
   for (const [wire, nic] of vmm.nics) nics.push({ spec: wire, ...(await nic.stats()) });
   const info = vmm.vm === null || vmm.vm.state.kind === 'destroyed' ? null : vmm.vm.info();
+  const domains = [];
+  for (const [wire, domain] of vmm.domains) domains.push({ spec: wire, ...(await domain.stats()) });
   const vfs = (vmm.vm?.vfs ?? []).map((passed) => ({ vf: passed.vf, ...passed.view.statistics.read() }));
   return {
     nics,
     vfs,
+    'driver-domains': domains,
+    nets: info?.nets ?? [],
     vcpu: info && { 'cpu-ns': info.vcpuCpuNs, waits: info.waits, build: info.build, exits: info.exits },
     threads: listThreads(),
     'rss-bytes': process.memoryUsage.rss(),

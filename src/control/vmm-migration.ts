@@ -18,7 +18,7 @@ import { deviceOf, IncomingHost } from './incoming-host.js';
 import { PluginCatalog } from './plugin-catalog.js';
 import type { JsonObject } from './qmp-protocol.js';
 import { sourcePort } from './source-port.js';
-import { type VfRequest, type Vmm, VmmError } from './vmm.js';
+import { type NetRequest, type VfRequest, type Vmm, VmmError } from './vmm.js';
 
 export interface MigrateRequest {
   readonly uri: string;
@@ -151,7 +151,12 @@ export class VmmMigrations {
   }
 
   /** Waits for a VM to arrive; returns the address once a source can connect. */
-  async listen(uri: string, vfs: readonly VfRequest[], maxRamBytes: number): Promise<string> {
+  async listen(
+    uri: string,
+    vfs: readonly VfRequest[],
+    maxRamBytes: number,
+    nets: readonly NetRequest[] = [],
+  ): Promise<string> {
     this.refuseWhileMoving('migrate-incoming');
     const vmm = this.#vmm;
     if (this.#retiredAs !== null) {
@@ -161,8 +166,9 @@ export class VmmMigrations {
     if (vmm.vm !== null) throw new VmmError(`VMM '${vmm.name}' has a VM already`);
     // cards are opened now: their links are up when the guest arrives
     await vmm.openVfs(vfs);
+    await vmm.openNets(nets);
     const migration = createDestinationMigration({
-      host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, maxRamBytes }),
+      host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, nets, maxRamBytes }),
       listen: uri,
       silenceLimitMs: SILENCE_LIMIT_MS,
       onPhase: (phase) => {

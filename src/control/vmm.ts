@@ -3,8 +3,9 @@
  * vmm-migration.ts, the QMP names in commands.ts.
  */
 import { statSync } from 'node:fs';
+import { DriverDomain } from '../hypervisor/driver-domain.js';
 import { Nic } from '../hypervisor/nic.js';
-import { VirtualMachine, type VmEvent } from '../hypervisor/vm.js';
+import { VirtualMachine, type VmEvent, type VmNet } from '../hypervisor/vm.js';
 import { readLinuxImage } from '../rv64/machine/linux-image-files.js';
 import type { ImageManifest } from './images.js';
 import { imageCacheDir } from './package-root.js';
@@ -19,6 +20,13 @@ export interface VfRequest {
   readonly vlan?: number;
   readonly maxTxRateMbps?: number;
   readonly trust: boolean;
+}
+
+/** A paravirtual NIC as the user asked for it. */
+export interface NetRequest {
+  readonly mac?: string;
+  readonly wire?: string;
+  readonly pcap?: string;
 }
 
 export interface VmmOptions {
@@ -53,6 +61,8 @@ export class Vmm {
   readonly #options: VmmOptions;
   /** By wire: VFs with the same wire are VFs of one card. */
   readonly #nics = new Map<string, Nic>();
+  /** By wire, too: one for each card that paravirtual NICs were asked for on. */
+  readonly #domains = new Map<string, DriverDomain>();
   #vm: VirtualMachine | null = null;
   readonly startedAtMs = Date.now();
 
@@ -80,6 +90,7 @@ export class Vmm {
     ramBytes: number,
     commandLine: string,
     vfs: readonly VfRequest[],
+    nets: readonly NetRequest[] = [],
   ): Promise<VirtualMachine> {
     if (!statSync(image.component, { throwIfNoEntry: false })) {
       const build = image.kind === 'component' ? 'images' : `image:${image.name}`;
@@ -95,6 +106,7 @@ export class Vmm {
           : readLinuxImage(image.component, image.name, ramBytes),
       commandLine,
       vfs: await this.openVfs(vfs),
+      nets: await this.openNets(nets),
       iommuDirtyBits: this.iommuDirtyBits,
       onEvent: (event) => this.#onVmEvent(event),
     });
@@ -133,13 +145,31 @@ export class Vmm {
     return opened;
   }
 
+  /** Opens the NICs that these need, and the driver domains that serve them. */
+  async openNets(requests: readonly NetRequest[]): Promise<VmNet[]> {
+    const opened = [];
+    for (const { mac, wire = 'null', pcap } of requests) {
+      const spec = pcap === undefined ? wire : `pcap:${pcap},${wire}`;
+      const domain = this.#domains.get(spec) ?? (await DriverDomain.open(await this.#nic(spec)));
+      this.#domains.set(spec, domain);
+      opened.push({ domain, mac });
+    }
+    return opened;
+  }
+
   get nics(): ReadonlyMap<string, Nic> {
     return this.#nics;
+  }
+
+  get domains(): ReadonlyMap<string, DriverDomain> {
+    return this.#domains;
   }
 
   /** Ends everything this process holds. */
   async close(): Promise<void> {
     await this.#vm?.destroy();
+    for (const domain of this.#domains.values()) await domain.close();
+    this.#domains.clear();
     for (const nic of this.#nics.values()) await nic.close();
     this.#nics.clear();
   }

@@ -106,7 +106,10 @@ class DriverDomainCore {
       }
       case 'serve': {
         const port = this.#ports.get(command.device);
-        if (port !== undefined) port.serving = command.on;
+        if (port === undefined) break;
+        port.serving = command.on;
+        // it may have come with another address
+        this.#switch.add(port);
         break;
       }
       case 'stat':
@@ -140,7 +143,7 @@ const resting = new Int32Array(new SharedArrayBuffer(4));
 const pause = (ms: number): void => void Atomics.wait(resting, 0, 0, ms);
 
 const data = workerData as DriverDomainWorkerData;
-nameThread('srvm drv domain');
+nameThread('driver domain');
 try {
   new DriverDomainCore(data).run();
 } catch (error) {

@@ -7,6 +7,7 @@
  * The PF driver lets the domain's VF receive the guests' addresses, one filter each.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { TimerClock } from '../hardware/clock.js';
 import { createDomainHandle } from '../hardware/iommu/domain.js';
 import { COMMAND_MASTER, COMMAND_MEMORY, MSIX_ENABLE, PCI, requesterOf } from '../hardware/pci/offsets.js';
 import { BELL_BYTES, ringBell, type VirtioNetHandle } from '../virtio/device-words.js';
@@ -18,6 +19,7 @@ import type {
   DriverDomainWorkerData,
 } from './driver-domain-messages.js';
 import type { InterruptTarget } from './interrupt-remap.js';
+import type { NetServer } from './net-server.js';
 import { type Nic, NicError } from './nic.js';
 import { API, XCAST } from './vf-record.js';
 
@@ -31,7 +33,7 @@ interface Pending {
   readonly reject: (error: NicError) => void;
 }
 
-export class DriverDomain {
+export class DriverDomain implements NetServer {
   readonly nic: Nic;
   /** Its own VF on the card. */
   readonly vf: number;
@@ -80,6 +82,14 @@ export class DriverDomain {
     if (!record.macvlans.includes(mac)) return;
     if (mac !== record.mac) driver.filters.removeAddress(mac, this.vf);
     record.macvlans = record.macvlans.filter((each) => each !== mac);
+  }
+
+  announceAddress(mac: string): void {
+    this.nic.announceAddress(mac);
+  }
+
+  get timers(): TimerClock {
+    return this.nic.threads.timers;
   }
 
   /** Returns the number to name the device by. */

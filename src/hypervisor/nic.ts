@@ -265,6 +265,11 @@ export class Nic {
     return sent;
   }
 
+  /** Tells the network that a station is behind this card. */
+  announceAddress(mac: string): boolean {
+    return this.#announcer.announce(mac, 0);
+  }
+
   // --- worker ---------------------------------------------------------------------------------------------------------
 
   async stats(): Promise<NicCoreStats> {

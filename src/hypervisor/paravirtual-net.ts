@@ -7,6 +7,7 @@ import type { DomainHandle } from '../hardware/iommu/handle.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import type { MemoryLayout } from '../machine/layout.js';
 import { powerOn } from '../virtio/common-registers.js';
+import { type NetState, restoreNetState, saveNetState } from '../virtio/device-state.js';
 import {
   createDeviceWords,
   type DeviceStats,
@@ -16,12 +17,14 @@ import {
 } from '../virtio/device-words.js';
 import { REQUESTER } from '../virtio/msix.js';
 import { FEATURE } from '../virtio/spec.js';
-import type { DriverDomain } from './driver-domain.js';
 import type { HotPlug, Hotplug } from './hotplug.js';
 import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
 import { macHigh, macLow, macOfWords, parseMac } from './mac.js';
+import type { NetServer } from './net-server.js';
 
 const ETHERNET_HEADER_BYTES = 14;
+/** Pauses before each further announcement, growing as QEMU's do. */
+const ANNOUNCE_AGAIN_MS: readonly number[] = [50, 150, 250, 350];
 const OFFERED =
   FEATURE.csum | FEATURE.guestCsum | FEATURE.mtu | FEATURE.mac | FEATURE.mergeableBuffers | FEATURE.status;
 
@@ -33,7 +36,7 @@ export interface NetSlotHandle {
 }
 
 export interface ParavirtualNetOptions {
-  readonly domain: DriverDomain;
+  readonly domain: NetServer;
   readonly mac: string;
   readonly slot: number;
   readonly memory: SharedArrayBuffer;
@@ -46,7 +49,7 @@ export interface ParavirtualNetOptions {
 
 export class ParavirtualNet {
   readonly slot: NetSlotHandle;
-  readonly driverDomain: DriverDomain;
+  readonly server: NetServer;
   readonly handle: VirtioNetHandle;
   readonly hotplug: HotPlug;
   readonly #words: DeviceWords;
@@ -54,9 +57,10 @@ export class ParavirtualNet {
   readonly #messages: InterruptTarget;
   #device: number | null = null;
   #filtered: string | null = null;
+  #cancelAnnouncement: (() => void) | null = null;
 
   constructor({ domain, mac, slot, memory, layout, messages, hotplug }: ParavirtualNetOptions) {
-    this.driverDomain = domain;
+    this.server = domain;
     this.#messages = messages;
     this.handle = {
       words: createDeviceWords(),
@@ -98,16 +102,16 @@ export class ParavirtualNet {
   /** @param serving false: the guest is still elsewhere */
   async attach(serving: boolean): Promise<void> {
     this.setReceiving(serving);
-    this.#device = await this.driverDomain.attach(this.handle, this.#messages, serving);
+    this.#device = await this.server.attach(this.handle, this.#messages, serving);
   }
 
   /** Lets the wire's frames for this address come to the driver domain, or not: while a VF has the same address, say. */
   setReceiving(on: boolean): void {
     if (on && this.#filtered === null) {
       this.#filtered = this.mac;
-      this.driverDomain.addAddress(this.#filtered);
+      this.server.addAddress(this.#filtered);
     } else if (!on && this.#filtered !== null) {
-      this.driverDomain.removeAddress(this.#filtered);
+      this.server.removeAddress(this.#filtered);
       this.#filtered = null;
     }
   }
@@ -119,13 +123,17 @@ export class ParavirtualNet {
 
   /** Begins or ends to serve the queues. */
   async serve(on: boolean): Promise<void> {
-    if (this.#device !== null) await this.driverDomain.serve(this.#device, on);
+    if (this.#device !== null) await this.server.serve(this.#device, on);
   }
 
   /** When it resolves, every page that the backend writes from now on is marked, or none is. */
   async setLogging(on: boolean): Promise<void> {
     this.#words.set(WORD.logging, on ? 1 : 0);
-    await this.driverDomain.sync();
+    await this.server.sync();
+  }
+
+  clearLog(): void {
+    this.#log.harvest(new Uint8Array(this.#log.pages));
   }
 
   /** Moves the pages that were marked into `into` (one byte a page). Returns how many there were. */
@@ -133,11 +141,38 @@ export class ParavirtualNet {
     return this.#log.harvest(into);
   }
 
+  /** The vCPU stands still and the device is not served. */
+  save(): NetState {
+    return saveNetState(this.#words);
+  }
+
+  /** Takes a state over that is not trusted, the address with it. It is served from arrive() on. @throws NetStateError */
+  restore(state: unknown): void {
+    this.#words.locked(() => restoreNetState(this.#words, state));
+  }
+
+  /** The guest is this host's now: its queues are served, and the network learns where its address is. */
+  async arrive(): Promise<void> {
+    this.setReceiving(true);
+    await this.serve(true);
+    this.#announce(0);
+  }
+
+  /** Again a few times: a frame of the source's that was still on its way may take the address back to the old port. */
+  #announce(index: number): void {
+    if (this.#filtered === null) return;
+    this.server.announceAddress(this.#filtered);
+    const afterMs = ANNOUNCE_AGAIN_MS[index];
+    if (afterMs === undefined) return;
+    this.#cancelAnnouncement = this.server.timers.after(afterMs, () => this.#announce(index + 1));
+  }
+
   /** When it resolves, nothing of the VM's memory is touched. */
   async release(): Promise<void> {
+    this.#cancelAnnouncement?.();
     this.setReceiving(false);
     const device = this.#device;
     this.#device = null;
-    if (device !== null) await this.driverDomain.detach(device);
+    if (device !== null) await this.server.detach(device);
   }
 }

@@ -15,10 +15,10 @@ import { controlWords } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
-import type { DriverDomain } from './driver-domain.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
 import { Hotplug, type SavedHotplug } from './hotplug.js';
+import type { NetServer } from './net-server.js';
 import { type Nic, randomMac, type VfAssignment } from './nic.js';
 import { ParavirtualNet } from './paravirtual-net.js';
 import { PassedThroughVf, scratchShare } from './passthrough.js';
@@ -33,7 +33,7 @@ export interface VmVf {
 }
 
 export interface VmNet {
-  readonly domain: DriverDomain;
+  readonly domain: NetServer;
   /** Made up when left out. */
   readonly mac?: string | undefined;
 }

@@ -34,7 +34,8 @@ export interface PluginIdentity {
 }
 
 export interface DeviceMigrator {
-  readonly identity: PluginIdentity;
+  /** The plugin that the destination must have; null: none. */
+  readonly identity: PluginIdentity | null;
   /**
    * A migration is about to begin: what takes time to get ready may be started, so that start() is quick. Nothing is tracked
    * or changed yet; what goes wrong, start() says. stop() undoes it.

@@ -137,6 +137,7 @@ export class SourceMigration {
 
   async #reserve(): Promise<void> {
     const { vm, device, oneWay } = this.#o;
+    const identity = device?.identity ?? null;
     this.#phases.to({ phase: 'reservation' });
     // the tracker's core is loaded while the link is made and the destination decides
     device?.prepare?.();
@@ -144,10 +145,10 @@ export class SourceMigration {
     const offer: Offer = {
       ...vm.offer,
       protocol: PROTOCOL_VERSION,
-      plugin: device && {
-        name: device.identity.name,
-        version: device.identity.version,
-        options: device.identity.options,
+      plugin: identity && {
+        name: identity.name,
+        version: identity.version,
+        options: identity.options,
       },
       verify: this.#parameters['x-srvm-verify'],
       startRunning: vm.isRunning,

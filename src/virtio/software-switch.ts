@@ -47,15 +47,16 @@ export class SoftwareSwitch implements FrameTaker {
     this.into = this.#aside;
   }
 
+  /** Again after its address has changed. */
   add(port: NetPort): void {
+    this.remove(port);
     this.#ports.add(port);
     this.#stations.set(stationKey(port.macLow, port.macHigh), port);
   }
 
   remove(port: NetPort): void {
     this.#ports.delete(port);
-    const key = stationKey(port.macLow, port.macHigh);
-    if (this.#stations.get(key) === port) this.#stations.delete(key);
+    for (const [key, known] of this.#stations) if (known === port) this.#stations.delete(key);
   }
 
   /** One turn of everything. Returns how many frames were moved. */

@@ -15,7 +15,6 @@ import type { MigrationReport } from '../../src/migration/report.js';
 import { migrateAndWait, type ScenarioMigration } from './migrations.js';
 
 export const GUEST_IP = '10.0.0.2';
-const GUEST_MAC = '52:54:00:00:00:01';
 const STATION_IP = '10.0.0.1';
 const STATION_MAC = '52:54:00:00:00:fe';
 const PATIENCE_MS = 20_000;
@@ -30,6 +29,8 @@ export interface ShuttleOptions {
   readonly linkSpeedMbps?: number;
   /** Further plugins that the destination knows, by folder. */
   readonly plugins?: readonly string[];
+  /** The guest's interfaces, in the order of their slots; one VF when left out. All are on the one segment. */
+  readonly devices?: readonly ('vf' | 'net')[];
   /** Further arguments of both processes. */
   readonly both?: readonly string[];
   /** Further arguments of the process that boots the guest. */
@@ -50,6 +51,7 @@ export class Shuttle {
   #hops = 0;
   /** What both processes are told. */
   readonly #both: readonly string[];
+  readonly #devices: readonly ('vf' | 'net')[];
 
   private constructor(
     lab: Lab,
@@ -57,6 +59,7 @@ export class Shuttle {
     [here, there]: readonly [Side, Side],
     uri: string,
     both: readonly string[],
+    devices: readonly ('vf' | 'net')[],
   ) {
     this.lab = lab;
     this.station = station;
@@ -64,11 +67,13 @@ export class Shuttle {
     this.#there = there;
     this.#uri = uri;
     this.#both = both;
+    this.#devices = devices;
   }
 
   /** Resolves when the guest answers on its network. */
   static async open(options: ShuttleOptions): Promise<Shuttle> {
     const { image, memory = '16M', append = '', linkSpeedMbps, plugins = [], run = [] } = options;
+    const devices = options.devices ?? ['vf'];
     const lab = Lab.create();
     try {
       const speed = linkSpeedMbps === undefined ? [] : ['--link-speed', String(linkSpeedMbps)];
@@ -80,10 +85,10 @@ export class Shuttle {
       const [a, b] = await Promise.all([
         lab.vmm(`a-${process.pid}`, [
           ...['run', image, ...machine],
-          ...['--vf', `mac=${GUEST_MAC},wire=${wires[0]}`],
+          ...devices.flatMap((device, index) => [`--${device}`, `mac=${guestMac(index)},wire=${wires[0]}`]),
           ...run,
         ]),
-        lab.vmm(`b-${process.pid}`, receiveArguments(uri, wires[1], both)),
+        lab.vmm(`b-${process.pid}`, receiveArguments(uri, wires[1], devices, both)),
       ]);
       const station = lab.peer(STATION_MAC, STATION_IP);
       const shuttle = new Shuttle(
@@ -95,6 +100,7 @@ export class Shuttle {
         ],
         uri,
         both,
+        devices,
       );
       await shuttle.guestCounters();
       return shuttle;
@@ -152,7 +158,8 @@ export class Shuttle {
     this.#uri = uri ?? `unix:${this.lab.folder}/hop-${++this.#hops}.sock`;
     await this.there.qmp.execute('migrate-incoming', {
       uri: this.#uri,
-      'x-srvm-vfs': [{ wire: this.#there.wire }],
+      'x-srvm-vfs': this.#cards('vf'),
+      'x-srvm-nets': this.#cards('net'),
     });
   }
 
@@ -171,9 +178,13 @@ export class Shuttle {
     this.#uri = `unix:${this.lab.folder}/hop-${++this.#hops}.sock`;
     const replacement = await this.lab.vmm(
       `c${this.#hops}-${process.pid}`,
-      receiveArguments(this.#uri, wire, this.#both),
+      receiveArguments(this.#uri, wire, this.#devices, this.#both),
     );
     this.#there = { vmm: replacement, wire };
+  }
+
+  #cards(kind: 'vf' | 'net'): { wire: string }[] {
+    return this.#devices.filter((device) => device === kind).map(() => ({ wire: this.#there.wire }));
   }
 
   guestCounters(): Promise<readonly bigint[]> {
@@ -202,14 +213,20 @@ export class Shuttle {
   }
 }
 
-const receiveArguments = (uri: string, wire: string, more: readonly string[]): readonly string[] => [
+const receiveArguments = (
+  uri: string,
+  wire: string,
+  devices: readonly string[],
+  more: readonly string[],
+): readonly string[] => [
   'receive',
   '--listen',
   uri,
-  '--vf',
-  `wire=${wire}`,
+  ...devices.flatMap((device) => [`--${device}`, `wire=${wire}`]),
   ...more,
 ];
+
+const guestMac = (index: number): string => `52:54:00:00:00:${String(index + 1).padStart(2, '0')}`;
 
 /** Index of a counter in the guest's reply; guest-images/lib/counters.ts has them all. */
 export const COUNTER = {

@@ -22,7 +22,7 @@ export interface DeviceWatcher {
 }
 
 export class WatchedDevice implements DeviceMigrator {
-  readonly identity: PluginIdentity;
+  readonly identity: PluginIdentity | null;
   readonly #inner: DeviceMigrator;
   readonly #watcher: DeviceWatcher;
 
