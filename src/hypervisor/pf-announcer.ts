@@ -77,7 +77,7 @@ export class PfAnnouncer {
 }
 
 /** A reverse-ARP request of the station for itself, to everyone: switches learn its port, nobody answers. */
-function announcement(mac: string, vlan: number): number[] {
+export function announcement(mac: string, vlan: number): number[] {
   const station = macBytes(mac);
   const tag = vlan === 0 ? [] : [...be16(ETHERTYPE_VLAN), ...be16(vlan)];
   return [

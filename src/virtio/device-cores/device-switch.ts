@@ -1,0 +1,262 @@
+/**
+ * One core of a self-virtualizing device, as a step function: it takes what its own VIFs send and what comes from its wire,
+ * and puts each frame straight into the rings of the VIF that it is for, whichever core that one belongs to.
+ *
+ *   own VIFs --copy--> stage (the core's own memory) --copy--> another VIF's buffers, or the wire
+ *   wire     -----------------------------------------copy--> a VIF's buffers
+ *
+ * A VIF is served under its lock, by its own core or by the one that has a frame for it. No core ever holds one lock and
+ * waits for another: what was taken from a VIF lies in the stage by the time somebody else's is asked for.
+ */
+import { type Bytes, BytesCache, bytesOf } from '../../hardware/bytes.js';
+import { blockThread, type WordWait } from '../../hardware/clock.js';
+import type { Wire } from '../../hardware/wire/wire.js';
+import { WORD } from '../device-words.js';
+import { NetHeader } from '../net-header.js';
+import type { FrameTaker, NetPort } from '../net-port.js';
+import { FEATURE } from '../spec.js';
+import { RateMeter } from './rate-meter.js';
+import type { VifWords } from './vif-words.js';
+
+/** Frames that one turn takes of a VIF, of the wire, and in all. */
+const VIF_FRAMES = 32;
+const WIRE_FRAMES = 64;
+const STAGE_FRAMES = 128;
+const SHORTEST_FRAME_BYTES = 60;
+const VLAN_TYPE = 0x8100;
+const HEADER_BYTES = 14;
+/** Another core's turn at a VIF is over long before; its holder may be descheduled. */
+const LOCK_TRIES = 50;
+const LOCK_WAIT_MS = 1;
+
+/** A VIF as a core sees it. */
+export interface VifPort {
+  readonly port: NetPort;
+  readonly words: VifWords;
+  /** This core serves what it sends. */
+  readonly isOwn: boolean;
+}
+
+interface Staged {
+  readonly header: NetHeader;
+  from: VifPort | null;
+  length: number;
+}
+
+export interface DeviceSwitchOptions {
+  readonly wire: Wire;
+  /** Longest frame without its checksum. */
+  readonly frameBytes: number;
+  readonly wait?: WordWait;
+}
+
+export class DeviceSwitch implements FrameTaker {
+  readonly into: Bytes;
+  offset = 0;
+  readonly roomBytes: number;
+  readonly #wire: Wire;
+  readonly #wait: WordWait;
+  readonly #vifs = new Set<VifPort>();
+  readonly #stations = new Map<number, VifPort>();
+  readonly #meters = new Map<VifPort, RateMeter>();
+  readonly #stage: readonly Staged[];
+  readonly #slotBytes: number;
+  readonly #wireBytes = new BytesCache();
+  #staged = 0;
+  /** Whose frames are being taken. */
+  #source: VifPort | null = null;
+  #sourceDueNs = 0;
+  /** The VIF that is being delivered to, its lock held. */
+  #held: VifPort | null = null;
+  #nowNs = 0;
+  #dueNs = Infinity;
+
+  constructor({ wire, frameBytes, wait = blockThread }: DeviceSwitchOptions) {
+    this.#wire = wire;
+    this.#wait = wait;
+    this.roomBytes = frameBytes;
+    this.#slotBytes = (frameBytes + 63) & ~63;
+    this.into = bytesOf(new Uint8Array(STAGE_FRAMES * this.#slotBytes));
+    this.#stage = Array.from({ length: STAGE_FRAMES }, () => ({
+      header: new NetHeader(),
+      from: null,
+      length: 0,
+    }));
+  }
+
+  add(vif: VifPort): void {
+    this.#vifs.add(vif);
+    this.#stations.set(stationKey(vif.port.macLow, vif.port.macHigh), vif);
+    if (vif.isOwn) this.#meters.set(vif, new RateMeter());
+  }
+
+  remove(vif: VifPort): void {
+    this.#vifs.delete(vif);
+    this.#meters.delete(vif);
+    const key = stationKey(vif.port.macLow, vif.port.macHigh);
+    if (this.#stations.get(key) === vif) this.#stations.delete(key);
+  }
+
+  /** One turn. Returns how many frames were moved; 0: nothing to do until somebody rings, or dueNs. */
+  step(nowNs: number): number {
+    this.#nowNs = nowNs;
+    this.#dueNs = Infinity;
+    let work = this.#wire.receive(this.#fromWire, WIRE_FRAMES);
+    this.#release();
+    for (const [vif, meter] of this.#meters) work += this.#collect(vif, meter);
+    for (let slot = 0; slot < this.#staged; slot++) this.#forward(slot);
+    this.#staged = 0;
+    this.#release();
+    this.#wire.flush();
+    return work;
+  }
+
+  /** When a frame that had to wait for its VIF's rate may go. */
+  get dueNs(): number {
+    return this.#dueNs;
+  }
+
+  // --- what the core's own VIFs send ----------------------------------------------------------------------------------
+
+  #collect(vif: VifPort, meter: RateMeter): number {
+    if (this.#staged === STAGE_FRAMES) return 1;
+    if (!vif.port.enter()) return this.#isLocked(vif) ? 1 : 0;
+    this.#source = vif;
+    this.#sourceDueNs = meter.dueNs(vif.words.rateMbps);
+    const done = vif.port.transmit(this, VIF_FRAMES);
+    vif.port.leave();
+    this.#source = null;
+    return done;
+  }
+
+  room(): boolean {
+    if (this.#staged === STAGE_FRAMES) return false;
+    if (this.#sourceDueNs > this.#nowNs) {
+      this.#source!.words.countHeld();
+      this.#dueNs = Math.min(this.#dueNs, this.#sourceDueNs);
+      return false;
+    }
+    this.offset = this.#staged * this.#slotBytes;
+    return true;
+  }
+
+  take(_from: NetPort, header: NetHeader, length: number): void {
+    const source = this.#source!;
+    const { view } = this.into;
+    const sender = stationKey(view.getUint32(this.offset + 6, true), view.getUint16(this.offset + 10, true));
+    const own = stationKey(source.port.macLow, source.port.macHigh);
+    const isForged = source.words.checksSource && sender !== own;
+    if (isForged || !source.words.passesVlan(vlanOf(view, this.offset, length))) {
+      source.words.countSpoofed();
+      return;
+    }
+    const meter = this.#meters.get(source)!;
+    meter.count(length, this.#nowNs);
+    this.#sourceDueNs = meter.dueNs(source.words.rateMbps);
+    const staged = this.#stage[this.#staged++]!;
+    staged.from = source;
+    staged.length = length;
+    staged.header.copyFrom(header);
+  }
+
+  #forward(slot: number): void {
+    const { from, header, length } = this.#stage[slot]!;
+    const at = slot * this.#slotBytes;
+    const { view } = this.into;
+    const isGroup = (view.getUint8(at) & 1) !== 0;
+    const station = isGroup
+      ? undefined
+      : this.#stations.get(stationKey(view.getUint32(at, true), view.getUint16(at + 4, true)));
+    const isLocal = station?.words.isHere === true;
+    const keepsHeader = isLocal && station.port.has(FEATURE.guestCsum);
+    const isWhole = !header.needsChecksum || keepsHeader || header.completeChecksum(this.into, at, length);
+    if (!isWhole) return;
+    if (isLocal && station !== from)
+      this.#deliver(station, this.into, at, length, keepsHeader ? header : null);
+    for (const vif of this.#vifs) {
+      if (vif === from || vif === station || !(isGroup || vif.words.takesAll)) continue;
+      this.#deliver(vif, this.into, at, length, null);
+    }
+    if (!isLocal) this.#toWire(at, length);
+  }
+
+  #toWire(at: number, length: number): void {
+    // short frames are padded on the way out, as every card does
+    if (length < SHORTEST_FRAME_BYTES) this.into.u8.fill(0, at + length, at + SHORTEST_FRAME_BYTES);
+    this.#wire.transmit(this.into.u8, at, Math.max(length, SHORTEST_FRAME_BYTES));
+  }
+
+  // --- what comes from the wire ---------------------------------------------------------------------------------------
+
+  readonly #fromWire = (u8: Uint8Array, offset: number, length: number): boolean => {
+    const frame = this.#wireBytes.wrap(u8);
+    const { view } = frame;
+    if (length < HEADER_BYTES || length > this.roomBytes) return true;
+    if ((view.getUint8(offset) & 1) !== 0) {
+      for (const vif of this.#vifs) this.#deliver(vif, frame, offset, length, null);
+      return true;
+    }
+    const key = stationKey(view.getUint32(offset, true), view.getUint16(offset + 4, true));
+    const station = this.#stations.get(key);
+    if (station !== undefined) this.#deliver(station, frame, offset, length, null);
+    for (const vif of this.#vifs) {
+      if (vif !== station && vif.words.takesAll) this.#deliver(vif, frame, offset, length, null);
+    }
+    return true;
+  };
+
+  // --- into a guest's rings -------------------------------------------------------------------------------------------
+
+  #deliver(vif: VifPort, frame: Bytes, at: number, length: number, header: NetHeader | null): void {
+    if (!this.#passes(vif, frame, at, length)) {
+      vif.words.countFiltered();
+      return;
+    }
+    if (this.#held !== vif) {
+      this.#release();
+      if (!this.#take(vif)) {
+        vif.words.countMissed();
+        return;
+      }
+      this.#held = vif;
+    }
+    vif.port.deliver(frame, at, length, header);
+  }
+
+  #passes(vif: VifPort, { view }: Bytes, at: number, length: number): boolean {
+    const first = view.getUint8(at);
+    const isBroadcast = first === 0xff && view.getUint32(at, true) === 0xffff_ffff;
+    if ((first & 1) !== 0 && !isBroadcast && !vif.words.takesMulticast) return false;
+    return vif.words.passesVlan(vlanOf(view, at, length));
+  }
+
+  /** The VIF's lock, while this core holds no other. */
+  #take(vif: VifPort): boolean {
+    for (let tries = 0; tries < LOCK_TRIES; tries++) {
+      if (vif.port.enter()) return true;
+      if (!this.#isLocked(vif)) {
+        // not locked and not to be entered: nothing serves it, or its lock was given back just now
+        if (vif.port.enter()) return true;
+        if (!this.#isLocked(vif)) return false;
+      }
+      this.#wait(vif.port.words.i32, WORD.lock, 1, LOCK_WAIT_MS);
+    }
+    return false;
+  }
+
+  #isLocked(vif: VifPort): boolean {
+    return vif.port.words.get(WORD.lock) !== 0;
+  }
+
+  #release(): void {
+    this.#held?.port.leave();
+    this.#held = null;
+  }
+}
+
+function vlanOf(view: DataView, at: number, length: number): number {
+  if (length < HEADER_BYTES + 4 || view.getUint16(at + 12) !== VLAN_TYPE) return -1;
+  return view.getUint16(at + 14) & 0xfff;
+}
+
+export const stationKey = (low: number, high: number): number => (high & 0xffff) * 2 ** 32 + (low >>> 0);
