@@ -172,14 +172,20 @@ export function writeCommon(device: DeviceWords, offset: number, bytes: number, 
 function offeredFeatures(device: DeviceWords): number {
   const select = device.get(WORD.featureSelect);
   if (select === 0) return device.get(WORD.offered);
-  return select === 1 ? FEATURE_HIGH.version1 : 0;
+  return select === 1 ? OFFERED_HIGH : 0;
 }
+
+const OFFERED_HIGH = FEATURE_HIGH.version1 | FEATURE_HIGH.accessPlatform;
+
+/** What a driver took of the upper word. */
+export const highFeaturesFit = (high: number): boolean =>
+  (high & FEATURE_HIGH.version1) !== 0 && (high & ~OFFERED_HIGH) === 0;
 
 /** A driver may take any part of what is offered; version 1 is a must, and segmentation needs checksums. */
 function featuresFit(device: DeviceWords): boolean {
   const low = device.get(WORD.driverFeatures);
   if ((low & ~device.get(WORD.offered)) !== 0) return false;
-  if (device.get(WORD.driverFeatures + 1) !== FEATURE_HIGH.version1) return false;
+  if (!highFeaturesFit(device.get(WORD.driverFeatures + 1))) return false;
   if ((low & FEATURE.hostTso4) !== 0 && (low & FEATURE.csum) === 0) return false;
   return (low & FEATURE.guestTso4) === 0 || (low & FEATURE.guestCsum) !== 0;
 }

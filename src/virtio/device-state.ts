@@ -6,10 +6,10 @@
  *   served, as it is for a driver that wrote it
  */
 import { PCI } from '../hardware/pci/offsets.js';
-import { resetFunction } from './common-registers.js';
+import { highFeaturesFit, resetFunction } from './common-registers.js';
 import { writableBits } from './config-image.js';
 import { CONFIG_DWORDS, type DeviceWords, QUEUE_WORD, WORD } from './device-words.js';
-import { FEATURE_HIGH, MAX_QUEUE_SIZE, NO_VECTOR, QUEUES, STATUS, VECTORS } from './spec.js';
+import { MAX_QUEUE_SIZE, NO_VECTOR, QUEUES, STATUS, VECTORS } from './spec.js';
 
 export const NET_STATE_VERSION = 1;
 
@@ -93,7 +93,7 @@ export function restoreNetState(words: DeviceWords, value: unknown): void {
   const state = decodeNetState(value);
   const unknown = state.features[0]! & ~words.get(WORD.offered);
   const settled = (state.status & STATUS.featuresOk) !== 0;
-  if (settled && (unknown !== 0 || state.features[1] !== FEATURE_HIGH.version1)) {
+  if (settled && (unknown !== 0 || !highFeaturesFit(state.features[1]!))) {
     throw new NetStateError(
       `its driver uses features 0x${(unknown >>> 0).toString(16)} that this host does not offer`,
     );

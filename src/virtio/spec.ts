@@ -39,8 +39,11 @@ export const FEATURE = {
   mergeableBuffers: 1 << 15,
   status: 1 << 16,
 } as const;
-/** High word: VIRTIO_F_VERSION_1 is bit 32. */
-export const FEATURE_HIGH = { version1: 1 } as const;
+/**
+ * High word. VIRTIO_F_VERSION_1 is bit 32. VIRTIO_F_ACCESS_PLATFORM, bit 33: addresses are the bus's, as any device's that
+ * sits behind an IOMMU; a driver whose bus has the CPU's own addresses may leave it.
+ */
+export const FEATURE_HIGH = { version1: 1 << 0, accessPlatform: 1 << 1 } as const;
 
 export const ISR = { queue: 1, config: 2 } as const;
 /** "No vector" in a vector register. */
