@@ -17,6 +17,9 @@ import {
 const UNPOSTED_SLOTS = 64;
 const HEAD_WRITE_BACK = 1;
 
+/** What a look at rings needs. */
+export type RingView = Pick<DeviceView, 'bar0' | 'ram'>;
+
 /** A ring as its registers have it; a part that lies outside guest RAM, the device cannot use. */
 export interface FrozenRing {
   readonly base: number;
@@ -25,18 +28,18 @@ export interface FrozenRing {
   readonly tail: number;
 }
 
-export function frozenRxRing(view: DeviceView, queue: number): FrozenRing | null {
+export function frozenRxRing(view: RingView, queue: number): FrozenRing | null {
   const read = (offset: number): number => view.bar0.read32(rxRegister(queue, offset));
   return ringOf(view, read(RX.RDBAH), read(RX.RDBAL), read(RX.RDLEN), read(RX.RDH), read(RX.RDT));
 }
 
-export function frozenTxRing(view: DeviceView, queue: number): FrozenRing | null {
+export function frozenTxRing(view: RingView, queue: number): FrozenRing | null {
   const read = (offset: number): number => view.bar0.read32(txRegister(queue, offset));
   return ringOf(view, read(TX.TDBAH), read(TX.TDBAL), read(TX.TDLEN), read(TX.TDH), read(TX.TDT));
 }
 
 function ringOf(
-  view: DeviceView,
+  view: RingView,
   baseHigh: number,
   base: number,
   bytes: number,
@@ -49,7 +52,7 @@ function ringOf(
 }
 
 /** Marks both rings of every queue, and the words that heads are written to: what write-backs touch. */
-export function markRings(view: DeviceView, dirty: DirtyMarks): void {
+export function markRings(view: RingView, dirty: DirtyMarks): void {
   for (let q = 0; q < QUEUES; q++) {
     for (const ring of [frozenRxRing(view, q), frozenTxRing(view, q)]) {
       if (ring !== null) dirty.markRange(ring.base, ring.slots * DESCRIPTOR_BYTES);
@@ -68,7 +71,7 @@ export interface FoundContexts {
 }
 
 /** Only while the VF's queues and the guest stand still. */
-export function findTxContexts(view: DeviceView): FoundContexts {
+export function findTxContexts(view: RingView): FoundContexts {
   const contexts: TxContext[][] = [];
   const unknown: number[] = [];
   for (let q = 0; q < QUEUES; q++) {
@@ -80,8 +83,8 @@ export function findTxContexts(view: DeviceView): FoundContexts {
   return { contexts, unknown };
 }
 
-/** Backwards from the head over what was surely executed: the last descriptor that set each. */
-function executedContexts(words: Int32Array, ring: FrozenRing): TxContext[] {
+/** Backwards from the head over what was surely executed: the last descriptor that set each context. */
+export function executedContexts(words: Int32Array, ring: FrozenRing): TxContext[] {
   const { slots, head, tail } = ring;
   const executed = ((head - tail + slots) % slots || slots) - UNPOSTED_SLOTS;
   const found: TxContext[] = new Array(CONTEXTS_PER_QUEUE).fill(null);

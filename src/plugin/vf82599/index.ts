@@ -3,12 +3,14 @@ export { requestVfState, requireStateDriver, type VfState, VfStateError } from '
 export { VfDevice } from './device.js';
 export { FieldReader } from './fields.js';
 export {
+  executedContexts,
   type FoundContexts,
   type FrozenRing,
   findTxContexts,
   frozenRxRing,
   frozenTxRing,
   markRings,
+  type RingView,
 } from './frozen-rings.js';
 export { restorePlatform, savePlatform } from './platform.js';
 export { type RunningQueues, runningQueues, startQueues, stopQueues } from './queues.js';
