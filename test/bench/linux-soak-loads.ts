@@ -3,7 +3,7 @@
  * file; how far it has come stands in another.
  *
  *   traveller   sums       CPU-bound: the same sum again and again
- *               pages      page dirtier: a copy is made anew and compared
+ *               pages      page dirtier: the same 4 MiB are written again and again; a copy is made anew and compared
  *               files      fetches the large file from the partner, its checksum compared
  *               counters   ethtool -S and the link's count of downs: none goes back, none changes
  *               echo       gives back every line that comes over one TCP connection
@@ -56,8 +56,8 @@ sums)
 pages)
   while [ -e go ]; do
     cat seed >copy; cmp -s seed copy || wrong "pages: the copy differs"
+    for i in 1 2 3 4; do dd if=/dev/zero of=scratch bs=64k count=64 conv=notrunc 2>/dev/null; done
     rounds=$((rounds+1)); far pages $rounds
-    usleep 50000
   done
   ;;
 files)
