@@ -12,6 +12,7 @@ import { demoLinuxCommand } from './demo-linux.js';
 import { imagesCommand } from './images.js';
 import { infoCommand } from './info.js';
 import { contCommand, quitCommand, stopCommand } from './lifecycle.js';
+import { linkCommand } from './link.js';
 import { migrateCommand } from './migrate.js';
 import { pluginsCommand } from './plugins.js';
 import { receiveCommand } from './receive.js';
@@ -37,6 +38,7 @@ function program(): Command {
     stopCommand,
     contCommand,
     quitCommand,
+    linkCommand,
     pluginsCommand,
     simulateCommand,
     benchCommand,

@@ -4,6 +4,7 @@
 import { MAX_RAM_BYTES } from '../machine/layout.js';
 import { listThreads } from '../measure/threads.js';
 import { DEFAULT_PARAMETERS } from '../migration/parameters.js';
+import { linkSet, queryLinks } from './link-set.js';
 import { PluginCatalog } from './plugin-catalog.js';
 import { isJsonObject, type JsonObject, QmpError } from './qmp-protocol.js';
 import type { QmpHandler } from './qmp-server.js';
@@ -77,6 +78,8 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
     ['x-srvm-query-incoming', () => migrations.incoming()],
     ['x-srvm-query-vm', () => queryVm(vmm, migrations.retiredAs)],
     ['x-srvm-type-in', (args) => ({ bytes: vmm.requireVm().typeIn(Buffer.from(text(args, 'text'))) })],
+    ['x-srvm-link-set', (args) => linkSet(vmm, args)],
+    ['x-srvm-query-links', () => queryLinks(vmm)],
     ['x-srvm-query-stats', () => queryStats(vmm)],
     ['x-srvm-query-threads', () => listThreads()],
     ['x-srvm-query-plugins', () => new PluginCatalog().list()],

@@ -232,6 +232,16 @@ export class Nic {
     sendMsix(this.shared, this.#msi, vf, vector);
   }
 
+  /** What the VF's driver was granted holds no more: it is told to reset its VF, and does so in its own time. */
+  demandVfReset(vf: number): void {
+    this.driver.vf(vf).clearToSend = false;
+    this.mailboxes.ping(vf);
+  }
+
+  isTaken(vf: number): boolean {
+    return this.#taken.has(vf);
+  }
+
   /** Link policy of one VF; its guest is told. */
   setVfLink(vf: number, link: LinkPolicy): void {
     this.driver.setLink(vf, link);

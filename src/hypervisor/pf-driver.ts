@@ -334,6 +334,11 @@ export class PfDriver {
     this.applyReset(record);
   }
 
+  /** What rate limits are fractions of. */
+  get linkSpeedMbps(): number {
+    return this.#options.linkSpeedMbps;
+  }
+
   get linkUp(): boolean {
     return (this.bar.read32(0, at.LINKS) & at.LINKS_UP) !== 0;
   }
