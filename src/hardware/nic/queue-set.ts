@@ -36,10 +36,12 @@ export class QueueSet {
   /** Word indices of the head and tail registers. */
   readonly headWord = new Int32Array(QUEUE_COUNT);
   readonly tailWord = new Int32Array(QUEUE_COUNT);
-  /** Queues whose interrupt is to be raised at the end of this step: the first `pendingCount` entries. */
+  /** Queues whose interrupt is still to be raised: the first `pendingCount` entries. */
   readonly pending = new Uint8Array(QUEUE_COUNT);
   pendingCount = 0;
-  readonly #isPending = new Uint8Array(QUEUE_COUNT);
+  /** Packets that the queue with most of them has waiting for its interrupt. */
+  mostWaiting = 0;
+  readonly #waiting = new Uint16Array(QUEUE_COUNT);
   readonly #words: Int32Array;
   readonly #domains: readonly (IommuDomain | null)[];
   readonly #block: (queue: number) => number;
@@ -86,14 +88,16 @@ export class QueueSet {
     this.count[queue] = 0;
   }
 
+  /** A packet of this queue was written back: its driver is to hear of it. */
   notePending(queue: number): void {
-    if (this.#isPending[queue] !== 0) return;
-    this.#isPending[queue] = 1;
-    this.pending[this.pendingCount++] = queue;
+    const waiting = ++this.#waiting[queue]!;
+    if (waiting === 1) this.pending[this.pendingCount++] = queue;
+    if (waiting > this.mostWaiting) this.mostWaiting = waiting;
   }
 
   clearPending(): void {
-    for (let i = 0; i < this.pendingCount; i++) this.#isPending[this.pending[i]!] = 0;
+    for (let i = 0; i < this.pendingCount; i++) this.#waiting[this.pending[i]!] = 0;
     this.pendingCount = 0;
+    this.mostWaiting = 0;
   }
 }

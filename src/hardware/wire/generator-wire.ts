@@ -47,6 +47,8 @@ const SLOT = {
   reordered: 8,
   longestGapMs: 9,
   foreign: 10,
+  /** Written by the control: how many of the flows; 0: all. */
+  flows: 11,
 } as const;
 const SLOTS = 16;
 /** Reports are put together this often: they cost more than a frame. */
@@ -79,6 +81,11 @@ export class GeneratorControl {
   /** Frames per second; Infinity for as many as the holder takes, 0 for none. Takes effect within a millisecond or so. */
   setRate(rateFps: number): void {
     this.slots[SLOT.rate] = rateFps;
+  }
+
+  /** Only the first `flows` of the flows from now on. */
+  setFlows(flows: number): void {
+    this.slots[SLOT.flows] = flows;
   }
 
   /** How a NIC's worker makes the other end: a module's URL, the function in it, and what it is called with. */
@@ -153,6 +160,8 @@ class GeneratorWire implements Wire {
   receive(sink: FrameSink, budget: number): number {
     const wanted = this.slots[SLOT.rate]!;
     if (wanted !== this.rateFps) this.changeRate(wanted);
+    const flows = this.slots[SLOT.flows]!;
+    if (flows !== 0 && flows !== this.generator.activeFlows) this.generator.setFlows(flows);
     while (this.replies.length > 0) {
       const reply = this.replies[0]!;
       if (!sink(reply, 0, reply.length)) return 0;

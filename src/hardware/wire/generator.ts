@@ -37,6 +37,8 @@ export interface FrameGeneratorOptions {
   readonly rateFps?: number;
   /** Flows differ in their source port and are numbered apart. */
   readonly flows?: number;
+  /** Whom the flows go to, in turn, instead of the one target. */
+  readonly targets?: readonly { readonly mac: string; readonly ip: string }[];
   readonly firstSourcePort?: number;
   readonly targetPort?: number;
   /** Stop after so many frames. */
@@ -61,7 +63,7 @@ export class FrameGenerator implements Wire {
   private readonly clock: Clock;
   private readonly onTransmit: FrameSink | null;
   private readonly frameLength: number;
-  private readonly flows: number;
+  private flows: number;
   private readonly maxFrames: number;
   private readonly wordCount: number;
   private readonly strideBytes: number;
@@ -118,6 +120,19 @@ export class FrameGenerator implements Wire {
     this.nsPerFrame = 1e9 / rateFps;
     this.dueNs = this.clock.nowNs();
     this.onWake?.();
+  }
+
+  get activeFlows(): number {
+    return this.flows;
+  }
+
+  /** How many of its flows it makes from now on: the first ones. At most as many as it was made with. */
+  setFlows(flows: number): void {
+    this.flows = Math.max(1, Math.min(flows, this.nextSeq.length));
+    // a frame that was refused is not offered again: its number is given back
+    if (this.prepared) this.nextSeq[this.flow]!--;
+    this.prepared = false;
+    this.flow = 0;
   }
 
   /** When the next frame is due; Infinity when stopped or done. */
@@ -192,12 +207,14 @@ export class FrameGenerator implements Wire {
 
   private prepareHeaders(options: FrameGeneratorOptions, payloadBytes: number): void {
     const firstSourcePort = options.firstSourcePort ?? DEFAULT_SOURCE_PORT;
+    const targets = options.targets ?? [{ mac: options.targetMac, ip: options.targetIp }];
     for (let flow = 0; flow < this.flows; flow++) {
+      const target = targets[flow % targets.length]!;
       const headers: UdpFlow = {
         sourceMac: macBytes(options.sourceMac),
-        targetMac: macBytes(options.targetMac),
+        targetMac: macBytes(target.mac),
         sourceIp: ipNumber(options.sourceIp),
-        targetIp: ipNumber(options.targetIp),
+        targetIp: ipNumber(target.ip),
         sourcePort: firstSourcePort + flow,
         targetPort: options.targetPort ?? SINK_PORT,
       };

@@ -45,6 +45,54 @@ describe('engine', () => {
     expect(pool.truthPages()).toEqual([ring.base >> 12]);
   });
 
+  it('holds interrupts while more waits than a step takes, for no longer than any queue bears', () => {
+    const card = new Card();
+    const pools = [2, 3, 4, 5].map((number) => new Pool(card, number));
+    const rings = pools.map((pool) => new RxRing(pool, { count: 256 }));
+    for (const [index, pool] of pools.entries()) {
+      pool.enableInterrupts();
+      rings[index]!.post(250);
+    }
+    const arrive = (frames: number): void => {
+      for (let i = 0; i < frames; i++) card.wire.arriving.push(frameOf(macOf(2 + (i % 4)), PEER_MAC));
+    };
+    // a quarter of a step's packets for each queue
+    arrive(1000);
+    for (const told of [0, 0, 0, 4]) {
+      card.engine.step();
+      expect(card.messages).toHaveLength(told);
+    }
+    card.engine.step();
+    card.nowNs += 4e6;
+    card.engine.step();
+    expect(card.messages).toHaveLength(8);
+    // no more than it can take: at once
+    card.wire.arriving.length = 0;
+    arrive(1);
+    card.engine.step();
+    expect(card.messages).toHaveLength(9);
+  });
+
+  it('tells of everything before a queue stops', () => {
+    const card = new Card();
+    const [pool, other] = [new Pool(card, 1), new Pool(card, 2)];
+    const [ring, another] = [new RxRing(pool), new RxRing(other)];
+    for (const each of [pool, other]) each.enableInterrupts();
+    ring.post(60);
+    another.post(60);
+    for (let i = 0; i < 64; i++) card.wire.arriving.push(frameOf(macOf(1 + (i % 2)), PEER_MAC));
+    card.engine.step();
+    expect(card.messages).toEqual([]);
+    let activeWhenTold: boolean | null = null;
+    card.onMessage = () => {
+      activeWhenTold ??= isQueueActive(card.shared, 'rx', 2);
+    };
+    ring.disable();
+    card.engine.step();
+    expect(card.messages).toHaveLength(2);
+    expect(activeWhenTold).toBe(true);
+  });
+
   it('acknowledges enable and disable at a step', () => {
     const card = new Card();
     const pool = new Pool(card, 0);

@@ -8,6 +8,7 @@ import {
   writeArp,
 } from '../../../src/hardware/wire/frames.js';
 import { GeneratorControl, openGeneratorWire } from '../../../src/hardware/wire/generator-wire.js';
+import { payloadSeq } from '../../../src/hardware/wire/test-payload.js';
 import type { Wire } from '../../../src/hardware/wire/wire.js';
 import { drain } from './frames-of.js';
 import { manualClock } from './manual-clock.js';
@@ -17,7 +18,7 @@ afterEach(async () => {
   for (const wire of open.splice(0)) await wire.close();
 });
 
-function build() {
+function build(options: Partial<ConstructorParameters<typeof GeneratorControl>[0]> = {}) {
   const clock = manualClock();
   const control = new GeneratorControl({
     sourceMac: '52:54:00:00:00:01',
@@ -25,6 +26,7 @@ function build() {
     sourceIp: '10.0.0.1',
     targetIp: '10.0.0.2',
     frameBytes: 128,
+    ...options,
   });
   const wire = openGeneratorWire(structuredClone(control.data), clock);
   open.push(wire);
@@ -51,6 +53,27 @@ describe('generator wire', () => {
     expect(drain(wire, 100)).toHaveLength(100);
     wire.flush();
     expect(control.counters().sent).toBe(151);
+  });
+
+  it('sends its flows to the targets in turn, and only the first of them when it is told so', () => {
+    const targets = [1, 2, 3].map((n) => ({ mac: `52:54:00:00:01:0${n}`, ip: `10.0.1.${n}` }));
+    const { control, wire } = build({ flows: 3, targets });
+    const reader = new FrameReader();
+    const seen = (count: number): string[] =>
+      drain(wire, count).map((frame) => {
+        expect(reader.parse(frame, 0, frame.length)).toBe(true);
+        const target = targets.findIndex(({ ip }) => ipNumber(ip) === reader.targetIp);
+        expect(macText(frame)).toBe(targets[target]!.mac);
+        return `${target}:${payloadSeq(frame, reader.payloadOffset)}`;
+      });
+    control.setRate(Number.POSITIVE_INFINITY);
+    expect(seen(5)).toEqual(['0:0', '1:0', '2:0', '0:1', '1:1']);
+    // the next flow's frame is refused: when its flow is left out, no number is missing later
+    wire.receive(() => false, 1);
+    control.setFlows(1);
+    expect(seen(2)).toEqual(['0:2', '0:3']);
+    control.setFlows(3);
+    expect(seen(3)).toEqual(['0:4', '1:2', '2:1']);
   });
 
   it('judges what comes back and shows it to the other thread', () => {

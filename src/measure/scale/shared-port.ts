@@ -1,0 +1,190 @@
+/**
+ * Many guests, a VF each, on one port: what they get together, how evenly, and what each costs.
+ *
+ *     NIC's thread:  generator -> 10 Gb/s port -> switch -> VF 0 .. VF n-1
+ *     n vCPUs:       packet-sink, which verifies every packet
+ *
+ * All guests are booted once; then the generator sends to the first one, to ten, to all, in turn, so that one guest
+ * alone and many together are measured within seconds of one another.
+ */
+import type { LoadedImage } from '../../guest/loaded-image.js';
+import { GeneratorControl } from '../../hardware/wire/generator-wire.js';
+import { Nic } from '../../hypervisor/nic.js';
+import { VirtualMachine } from '../../hypervisor/vm.js';
+import { listThreads } from '../threads.js';
+
+export interface SharedPortOptions {
+  /** packet-sink, of 16 MiB. */
+  readonly image: LoadedImage;
+  /** How many guests get traffic, point by point; the largest is how many are booted. */
+  readonly guests: readonly number[];
+  readonly rounds: number;
+  readonly windowMs: number;
+  readonly frameBytes?: number;
+  /** Frames a second for all guests together; as many as the port takes when left out. */
+  readonly framesPerS?: number;
+}
+
+export interface SharedPortSample {
+  readonly guests: number;
+  /** Received by all guests, without Ethernet's own overhead on the wire. */
+  readonly gbps: number;
+  /** Jain's index of what each guest received: 1 when all are equal, 1/n when one has it all. */
+  readonly fairness: number;
+  /** Cores' worth of CPU that the process took. */
+  readonly cores: number;
+}
+
+export interface SharedPortResult {
+  readonly samples: readonly SharedPortSample[];
+  /** Resident memory of the process for each guest that was added, its touched RAM included, under traffic. */
+  readonly megabytesPerGuest: number;
+}
+
+/** The port's speed; what is on the wire for a frame beside its bytes is the card's to account. */
+const LINK_MBPS = 10_000;
+const DEFAULT_FRAME_BYTES = 1518;
+const SETTLE_MS = 400;
+const WARM_UP_MS = 2000;
+const BOOT_LIMIT_MS = 120_000;
+const HOST = { mac: '52:54:00:00:00:99', ip: '10.0.255.254' } as const;
+
+export async function measureSharedPort(options: SharedPortOptions): Promise<SharedPortResult> {
+  const port = await SharedPort.open(options);
+  try {
+    const samples: SharedPortSample[] = [];
+    await port.traffic(port.guests, WARM_UP_MS);
+    const megabytesPerGuest = port.megabytesPerGuest();
+    for (let round = 0; round < options.rounds; round++) {
+      for (const guests of options.guests) samples.push(await port.sample(guests));
+    }
+    return { samples, megabytesPerGuest };
+  } finally {
+    await port.close();
+  }
+}
+
+/** 1 when all are equal. */
+export function jainIndex(shares: readonly number[]): number {
+  const sum = shares.reduce((total, each) => total + each, 0);
+  const squares = shares.reduce((total, each) => total + each * each, 0);
+  return squares === 0 ? 0 : (sum * sum) / (shares.length * squares);
+}
+
+class SharedPort {
+  readonly #o: SharedPortOptions;
+  readonly #generator: GeneratorControl;
+  readonly #nic: Nic;
+  readonly #vms: VirtualMachine[] = [];
+  #rssBefore = 0;
+  #up = 0;
+
+  static async open(options: SharedPortOptions): Promise<SharedPort> {
+    const count = Math.max(...options.guests);
+    const targets = Array.from({ length: count }, (_, i) => addressOf(i));
+    const generator = new GeneratorControl({
+      sourceMac: HOST.mac,
+      sourceIp: HOST.ip,
+      targetMac: targets[0]!.mac,
+      targetIp: targets[0]!.ip,
+      frameBytes: options.frameBytes ?? DEFAULT_FRAME_BYTES,
+      flows: count,
+      targets,
+    });
+    const nic = await Nic.open({ wire: generator.wire, linkSpeedMbps: LINK_MBPS });
+    const port = new SharedPort(options, generator, nic);
+    try {
+      await port.#boot(targets);
+    } catch (error) {
+      await port.close();
+      throw error;
+    }
+    return port;
+  }
+
+  private constructor(options: SharedPortOptions, generator: GeneratorControl, nic: Nic) {
+    this.#o = options;
+    this.#generator = generator;
+    this.#nic = nic;
+  }
+
+  get guests(): number {
+    return this.#vms.length;
+  }
+
+  async #boot(targets: readonly { readonly mac: string; readonly ip: string }[]): Promise<void> {
+    this.#rssBefore = process.memoryUsage.rss();
+    for (const [index, { mac, ip }] of targets.entries()) {
+      const vm = await VirtualMachine.create({
+        name: `guest-${index}`,
+        image: this.#o.image,
+        commandLine: `ip=${ip}`,
+        vfs: [{ nic: this.#nic, assignment: { mac } }],
+        onEvent: (event) => {
+          if (event.kind === 'console' && event.line.includes('is up')) this.#up++;
+        },
+      });
+      this.#vms.push(vm);
+      vm.start();
+    }
+    for (let waitedMs = 0; this.#up < targets.length; waitedMs += 20) {
+      if (waitedMs > BOOT_LIMIT_MS)
+        throw new Error(`shared port: ${this.#up} of ${targets.length} guests came up in time`);
+      await sleep(20);
+    }
+  }
+
+  megabytesPerGuest(): number {
+    return (process.memoryUsage.rss() - this.#rssBefore) / this.guests / 1e6;
+  }
+
+  /** Sends to the first `guests` guests for a while. */
+  async traffic(guests: number, forMs: number): Promise<void> {
+    this.#generator.setFlows(guests);
+    this.#generator.setRate(this.#o.framesPerS ?? Number.POSITIVE_INFINITY);
+    await sleep(forMs);
+    this.#generator.setRate(0);
+    await sleep(20);
+  }
+
+  async sample(guests: number): Promise<SharedPortSample> {
+    this.#generator.setFlows(guests);
+    this.#generator.setRate(this.#o.framesPerS ?? Number.POSITIVE_INFINITY);
+    await sleep(SETTLE_MS);
+    const from = this.#look(guests);
+    await sleep(this.#o.windowMs);
+    const to = this.#look(guests);
+    this.#generator.setRate(0);
+    await sleep(20);
+    const seconds = (to.atMs - from.atMs) / 1e3;
+    const octets = to.octets.map((each, index) => each - from.octets[index]!);
+    const total = octets.reduce((sum, each) => sum + each, 0);
+    return {
+      guests,
+      gbps: (total * 8) / seconds / 1e9,
+      fairness: jainIndex(octets),
+      cores: (to.cpuMs - from.cpuMs) / 1e3 / seconds,
+    };
+  }
+
+  #look(guests: number): { atMs: number; octets: number[]; cpuMs: number } {
+    return {
+      atMs: performance.now(),
+      octets: this.#vms.slice(0, guests).map((vm) => vm.vfs[0]!.view.statistics.read().goodOctetsReceived),
+      cpuMs: listThreads().reduce((sum, thread) => sum + thread.cpuMs, 0),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#generator.setRate(0);
+    await Promise.all(this.#vms.map((vm) => vm.destroy()));
+    await this.#nic.close();
+  }
+}
+
+const addressOf = (index: number): { mac: string; ip: string } => ({
+  mac: `52:54:00:00:01:${index.toString(16).padStart(2, '0')}`,
+  ip: `10.0.0.${index + 1}`,
+});
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
