@@ -9,6 +9,8 @@ import type { MigrationRig, RigOptions } from './rig.js';
 import { TEST_MAC } from './test-host.js';
 
 const JUMBO_BYTES = 9000;
+/** How far a Tx ring moves. */
+const TX_RING_STEP = 0x4000;
 /** After a switch a method may lose or duplicate, if it says so, as long as this takes; then no more. */
 const SETTLING_FRAMES = 60;
 
@@ -211,6 +213,10 @@ export const SCENARIOS: readonly Scenario[] = [
       rig.driver.startRx(0);
     },
   ),
+  tracking('the Tx ring is another', {}, LARGE, (rig) => {
+    rig.driver.txRingsAt ^= TX_RING_STEP;
+    rig.driver.startTx(0);
+  }),
   tracking('the guest resets its VF', { habits: { freshBuffers: true } }, LARGE, (rig) => {
     rig.host.guestReset();
     rig.driver.up();
