@@ -5,6 +5,8 @@
  *   VF there, link up --------> VF active
  *   VF is to leave: standby active, told -> VF serves what still comes, until it is quiet -> let go of
  *   VF has arrived: probed, opened, link up -> VF active, told       (the standby serves what still comes)
+ *
+ * Frames for everybody reach both: the one that is not active drops them, or two would answer.
  */
 import { clockNs } from './machine';
 import { print, printLine } from './console';
@@ -55,6 +57,8 @@ export function choose(bond: Bond, nowNs: u64): void {
   else if (isUp(standby)) wanted = standby;
   if (wanted !== null && wanted !== bond.active) {
     bond.active = wanted;
+    vf.standsBy = wanted !== vf;
+    standby.standsBy = wanted !== standby;
     bond.failovers++;
     bond.announcementsLeft = ANNOUNCEMENTS;
     bond.announceAtNs = nowNs;

@@ -38,6 +38,8 @@ export const SUSPENDED: u32 = 3;
   tx1: TxRing;
   /** The other one of two bonded interfaces. */
   partner: Network | null;
+  /** It stands by: what is for everybody comes to the other one, too, and is taken there. */
+  standsBy: bool;
   /** Something happened to the link: look at it. */
   linkQuestion: bool;
   linkUp: bool;

@@ -103,6 +103,7 @@ function cleanRx<A>(net: Network, queue: u32, ring: RxRing, app: A): u32 {
     return;
   }
   if ((<u32>load<u8>(frame) & 1) != 0) {
+    if (net.standsBy) return;
     const own = macOf(net);
     if (load<u32>(frame, 6) == load<u32>(own) && load<u16>(frame, 10) == load<u16>(own, 4)) return;
   }

@@ -23,7 +23,8 @@ export default definePlugin({
   version: '1.0.0',
   apiVersion: 1,
   description: 'unplugs the VF for the migration; the guest needs a bond with a standby NIC',
-  claims: { guestVariant: 'bonded', mayLosePackets: true },
+  // the two interfaces are two ways through the host: what goes one way overtakes what went the other
+  claims: { guestVariant: 'bonded', mayLosePackets: true, mayReorderPackets: true },
   requires: ['pci-hotplug'],
 
   createTracker(context) {

@@ -183,6 +183,8 @@ export interface PluginClaims {
   readonly mayLosePackets?: boolean;
   /** Packets may reach the guest twice there. Default false. */
   readonly mayDuplicatePackets?: boolean;
+  /** Packets may overtake one another there, as where traffic moves from one interface to another. Default false. */
+  readonly mayReorderPackets?: boolean;
   /** The guest image must carry a driver that cooperates. Default false. */
   readonly needsGuestHelp?: boolean;
   /**
@@ -198,6 +200,7 @@ export interface FullClaims {
   readonly marksAtPauseOnly: boolean;
   readonly mayLosePackets: boolean;
   readonly mayDuplicatePackets: boolean;
+  readonly mayReorderPackets: boolean;
   readonly needsGuestHelp: boolean;
   readonly guestVariant: string | null;
 }
@@ -209,6 +212,7 @@ export function claimsOf({ claims = {} }: Pick<PluginDefinition, 'claims'>): Ful
     marksAtPauseOnly: claims.marksAtPauseOnly ?? false,
     mayLosePackets: claims.mayLosePackets ?? false,
     mayDuplicatePackets: claims.mayDuplicatePackets ?? false,
+    mayReorderPackets: claims.mayReorderPackets ?? false,
     needsGuestHelp: claims.needsGuestHelp ?? guestVariant !== null,
     guestVariant,
   };

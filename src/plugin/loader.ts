@@ -35,6 +35,7 @@ const CLAIMS: Readonly<Record<keyof PluginClaims, 'boolean' | 'string'>> = {
   marksAtPauseOnly: 'boolean',
   mayLosePackets: 'boolean',
   mayDuplicatePackets: 'boolean',
+  mayReorderPackets: 'boolean',
   needsGuestHelp: 'boolean',
   guestVariant: 'string',
 };

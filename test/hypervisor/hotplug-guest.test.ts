@@ -1,11 +1,16 @@
 /** A guest with a bonding driver lets go of its VF, does without, and takes another one: udp-echo-bonded on a real VM. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { realClock } from '../../src/hardware/clock.js';
 import { PCI } from '../../src/hardware/pci/offsets.js';
-import { VirtualMachine } from '../../src/hypervisor/vm.js';
+import { DriverDomain } from '../../src/hypervisor/driver-domain.js';
+import { VirtualMachine, type VmNet } from '../../src/hypervisor/vm.js';
+import { EchoProbe } from '../../src/measure/load/echo-probe.js';
+import { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
 import { type Cabled, cabledNic, echoUntil, testImage, until } from './lab.js';
 
 const IP = '10.0.0.2';
 const MAC = '52:54:00:00:00:01';
+const STANDBY_MAC = '52:54:00:00:00:11';
 
 let card: Cabled;
 const vms: VirtualMachine[] = [];
@@ -19,12 +24,13 @@ afterEach(async () => {
   await card.close();
 });
 
-async function boot(): Promise<VirtualMachine> {
+async function boot(nets: readonly VmNet[] = []): Promise<VirtualMachine> {
   const vm = await VirtualMachine.create({
     name: 'bonded',
     image: await testImage('udp-echo-bonded'),
     commandLine: `ip=${IP}`,
     vfs: [{ nic: card.nic, assignment: { mac: MAC } }],
+    nets,
     onEvent: (event) => {
       if (event.kind === 'console') lines.push(event.line);
     },
@@ -95,5 +101,46 @@ test('a request that is withdrawn, whenever it is, leaves the guest with its VF'
     await gone;
     expect(hotplug.plugged).toBe(true);
     await echoUntil(card.wire, IP, 10);
+  }
+});
+
+test('a virtio NIC that stands by carries the traffic while the VF is away', async () => {
+  const domain = await DriverDomain.open(card.nic);
+  const vm = await boot([{ domain, mac: STANDBY_MAC }]);
+  const peer = new TrafficPeer({
+    wire: card.wire,
+    clock: realClock,
+    mac: '52:54:00:00:00:99',
+    ip: '10.0.0.99',
+  });
+  const probe = new EchoProbe({ peer, targetIp: IP, rateHz: 500 });
+  const loop = peer.run();
+  const goesOn = async (over: string): Promise<void> => {
+    await until(`the ${over} is active`, () => lines.includes(`bond: the ${over} is active`));
+    const replies = probe.report().replies;
+    await until(`replies over the ${over}`, () => probe.report().replies > replies + 50);
+  };
+  try {
+    probe.start();
+    await goesOn('VF');
+    for (let round = 0; round < 3; round++) {
+      const sent = vm.nets[0]!.stats.txFrames;
+      lines = [];
+      const { hotplug } = vm.vfs[0]!.view;
+      await hotplug.unplug(20_000);
+      await goesOn('standby');
+      expect(vm.nets[0]!.stats.txFrames).toBeGreaterThan(sent + 50);
+      await hotplug.plug();
+      await goesOn('VF');
+    }
+    // the standby goes and comes like any function
+    const standby = vm.nets[0]!.hotplug;
+    probe.stop();
+    await expect(standby.unplug(50)).rejects.toMatchObject({ reason: 'no-consent' });
+    expect(probe.report()).toMatchObject({ corrupt: 0, duplicates: 0 });
+  } finally {
+    await loop.stop();
+    for (const each of vms.splice(0)) await each.destroy();
+    await domain.close();
   }
 });

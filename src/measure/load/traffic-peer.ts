@@ -64,6 +64,8 @@ export class TrafficPeer implements Steppable {
   readonly clock: Clock;
   readonly mac: Uint8Array;
   readonly ip: number;
+  /** Counts what ARP changed: a station may have moved to another address. */
+  neighbourChanges = 0;
   private readonly wire: Wire;
   private readonly reader = new FrameReader();
   private readonly loads: Load[] = [];
@@ -194,7 +196,11 @@ export class TrafficPeer implements Steppable {
   private takeArp(bytes: Uint8Array, arp: number): void {
     const senderIp = readU32(bytes, arp + 14);
     const senderMac = bytes.slice(arp + 8, arp + 14);
-    this.neighbours.set(senderIp, senderMac);
+    const known = this.neighbours.get(senderIp);
+    if (known === undefined || senderMac.some((octet, i) => octet !== known[i])) {
+      this.neighbours.set(senderIp, senderMac);
+      this.neighbourChanges++;
+    }
     if (readU16(bytes, arp + 6) === ARP_REQUEST && readU32(bytes, arp + 24) === this.ip) {
       this.sendArp(ARP_REPLY, senderMac, senderMac, senderIp);
     }

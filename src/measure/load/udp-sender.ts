@@ -36,6 +36,8 @@ export class UdpSender {
   private readonly sourcePort: number;
   /** Null until the target's MAC is known. */
   private flow: UdpFlow | null = null;
+  /** The peer's neighbourChanges when the target's MAC was looked up. */
+  private resolvedAt = -1;
   private headerPayloadBytes = -1;
   private pings = 0;
 
@@ -47,9 +49,13 @@ export class UdpSender {
 
   /** Whether the target's MAC is known; asks for it when not. */
   ready(): boolean {
-    if (this.flow !== null) return true;
+    const { neighbourChanges } = this.peer;
+    if (this.flow !== null && neighbourChanges === this.resolvedAt) return true;
     const targetMac = this.target.mac ?? this.peer.resolve(this.target.ip);
     if (targetMac === null) return false;
+    this.resolvedAt = neighbourChanges;
+    // the headers are written anew
+    this.headerPayloadBytes = -1;
     this.flow = {
       sourceMac: this.peer.mac,
       targetMac,

@@ -7,7 +7,7 @@ import type { FullClaims } from '../definition.js';
  * @param settled from this frame on every one arrives once, whatever is claimed: the switch is over
  */
 export function judgeFrames(
-  claims: Pick<FullClaims, 'mayLosePackets' | 'mayDuplicatePackets'>,
+  claims: Pick<FullClaims, 'mayLosePackets' | 'mayDuplicatePackets' | 'mayReorderPackets'>,
   received: readonly number[],
   offered: number,
   settled: number,
@@ -19,7 +19,8 @@ export function judgeFrames(
     const seen = times.get(sequence) ?? 0;
     times.set(sequence, seen + 1);
     // a copy of what came before is a duplicate, and judged as that
-    if (sequence < highest && seen === 0 && late < 0) late = sequence;
+    const isDue = !claims.mayReorderPackets || sequence >= settled;
+    if (sequence < highest && seen === 0 && late < 0 && isDue) late = sequence;
     highest = Math.max(highest, sequence);
   }
   const problems: string[] = [];

@@ -18,6 +18,7 @@ import {
   writeUdpHeaders,
 } from '../../../src/hardware/wire/frames.js';
 import { TrafficPeer } from '../../../src/measure/load/traffic-peer.js';
+import { UdpSender } from '../../../src/measure/load/udp-sender.js';
 import { drain, send } from '../../hardware/wire/frames-of.js';
 import { manualClock } from '../../hardware/wire/manual-clock.js';
 
@@ -58,6 +59,22 @@ function udp(targetIp: number, targetPort: number, payload: number[]): Uint8Arra
 }
 
 describe('traffic peer', () => {
+  it('sends to where a station says that it is now', () => {
+    const { peer, outside, exchange } = build();
+    const sender = new UdpSender(peer, { ip: OTHER.ip, port: 7 }, 555);
+    const targetOf = (): string => {
+      sender.send(8);
+      peer.step();
+      return macText(drain(outside).at(-1)!, 0);
+    };
+    exchange(arp(ARP_REQUEST, peer.ip));
+    expect(targetOf()).toBe(macText(OTHER.mac, 0));
+    const moved = arp(ARP_REQUEST, OTHER.ip);
+    moved[27] = 0x77;
+    exchange(moved);
+    expect(targetOf()).toBe('52:54:00:00:00:77');
+  });
+
   it('answers ARP for its own address only', () => {
     const { exchange } = build();
     expect(exchange(arp(ARP_REQUEST, ipNumber('10.0.0.9')))).toEqual([]);
