@@ -1,17 +1,19 @@
 /** The plugins of this repository against the conformance kit. */
 import { describe, expect, it } from 'vitest';
+import compsc from '../../plugins/compsc/plugin.js';
 import dnis from '../../plugins/dnis/plugin.js';
 import freezeWalk from '../../plugins/freeze-walk/plugin.js';
 import none from '../../plugins/none/plugin.js';
-import { runConformance, scenarioNames } from '../../src/plugin/conformance/index.js';
+import { type MiniDriver, runConformance, scenarioNames } from '../../src/plugin/conformance/index.js';
 import type { PluginDefinition } from '../../src/plugin/definition.js';
+import { CompscGuest } from './guests/compsc-guest.js';
 import { shippedPlugins } from './shipped.js';
 
-for (const { title, definition, options } of await shippedPlugins()) {
+for (const { title, definition, options, guestHalf } of await shippedPlugins()) {
   describe(title, () => {
-    for (const name of scenarioNames(definition)) {
+    for (const name of scenarioNames(definition, guestHalf)) {
       it(name, async () => {
-        const [result] = await runConformance(definition, options, [name]);
+        const [result] = await runConformance(definition, options, [name], guestHalf);
         expect(result!.problems).toEqual([]);
       });
     }
@@ -49,6 +51,20 @@ describe('the kit', () => {
     expect(await problemsOf(keeps, awayAndBack)).toMatch(/still in its slot/);
     const calledOff = 'called off after the state was saved: the source has its VF back';
     expect(await problemsOf({ rollbackDevice: () => undefined }, calledOff)).toMatch(/did not come back/);
+  });
+
+  it('catches a guest that does not help as it should, and a plugin that does not let go of it', async () => {
+    const good = compsc as unknown as PluginDefinition;
+    const idle = (driver: MiniDriver): CompscGuest => {
+      driver.habits = { ...driver.habits, dummyWrites: false };
+      return new CompscGuest(driver);
+    };
+    const [silent] = await runConformance(good, {}, ['guest help: the switch'], idle);
+    expect(silent!.problems.join(' ')).toMatch(/pages differ at the destination/);
+    const keeps = { ...good, rollbackDevice: () => undefined };
+    const calledOff = 'guest help: called off after the guest got ready: the source goes on';
+    const [held] = await runConformance(keeps, {}, [calledOff], (driver) => new CompscGuest(driver));
+    expect(held!.problems.join(' ')).toMatch(/frames were lost after the switch was over/);
   });
 
   it('judges a plugin that marks at the pause only at the pause, and no other', async () => {

@@ -10,7 +10,9 @@
  */
 import { claimsOf, type FullClaims, type PluginDefinition } from '../definition.js';
 import { Arrival } from './arrival.js';
+import { type GuestHalf, HELP_SCENARIOS, NO_HELP_SCENARIOS } from './help-scenarios.js';
 import { HOTPLUG_SCENARIOS } from './hotplug-scenarios.js';
+import type { MiniDriver } from './mini-driver.js';
 import { MigrationRig, type RigOptions } from './rig.js';
 import { SCENARIOS } from './scenarios.js';
 
@@ -28,23 +30,32 @@ export interface ScenarioKit {
   arrival(rig: MigrationRig): Arrival;
   /** What the plugin is held to. */
   readonly claims: FullClaims;
+  /** Null: none was given. */
+  readonly guestHalf: MakeGuestHalf | null;
 }
+
+/** Plays the guest's half of a method on the kit's driver, which is up. */
+export type MakeGuestHalf = (driver: MiniDriver) => GuestHalf;
 
 export interface Scenario {
   readonly name: string;
   run(kit: ScenarioKit): Promise<readonly string[]>;
 }
 
-/** Runs all scenarios, or those whose names are given. */
+/**
+ * Runs all scenarios, or those whose names are given. A plugin that needs the guest's help brings the guest's half; without it,
+ * only its refusing is tried.
+ */
 export async function runConformance(
   definition: PluginDefinition,
   options: Readonly<Record<string, string>> = {},
   only?: readonly string[],
+  guestHalf: MakeGuestHalf | null = null,
 ): Promise<ScenarioResult[]> {
   const results: ScenarioResult[] = [];
-  for (const scenario of scenariosFor(definition)) {
+  for (const scenario of scenariosFor(definition, guestHalf)) {
     if (only && !only.includes(scenario.name)) continue;
-    results.push(await runScenario(scenario, definition, options));
+    results.push(await runScenario(scenario, definition, options, guestHalf));
   }
   return results;
 }
@@ -53,6 +64,7 @@ async function runScenario(
   scenario: Scenario,
   definition: PluginDefinition,
   options: Readonly<Record<string, string>>,
+  guestHalf: MakeGuestHalf | null,
 ): Promise<ScenarioResult> {
   const rigs: MigrationRig[] = [];
   const arrivals: Arrival[] = [];
@@ -68,6 +80,7 @@ async function runScenario(
       return arrival;
     },
     claims: claimsOf(definition),
+    guestHalf,
   };
   let problems: readonly string[];
   try {
@@ -81,9 +94,17 @@ async function runScenario(
 }
 
 /** Those that the plugin is held to. */
-export const scenarioNames = (definition: PluginDefinition): readonly string[] =>
-  scenariosFor(definition).map((scenario) => scenario.name);
+export const scenarioNames = (
+  definition: PluginDefinition,
+  guestHalf: MakeGuestHalf | null = null,
+): readonly string[] => scenariosFor(definition, guestHalf).map((scenario) => scenario.name);
 
-/** A plugin that takes the VF away has nothing to track, and is judged by other scenarios. */
-const scenariosFor = ({ requires = [] }: PluginDefinition): readonly Scenario[] =>
-  requires.includes('pci-hotplug') ? HOTPLUG_SCENARIOS : SCENARIOS;
+/** A plugin that takes the VF away, or whose guest has to help, is judged by scenarios of its own. */
+function scenariosFor(definition: PluginDefinition, guestHalf: MakeGuestHalf | null): readonly Scenario[] {
+  const { requires = [] } = definition;
+  if (requires.includes('pci-hotplug')) return HOTPLUG_SCENARIOS;
+  // the variant drives another device; in the migration it is the device that helps
+  if (requires.includes('migration-assist')) return SCENARIOS;
+  if (!claimsOf(definition).needsGuestHelp) return SCENARIOS;
+  return guestHalf === null ? NO_HELP_SCENARIOS : HELP_SCENARIOS;
+}

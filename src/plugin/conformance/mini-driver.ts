@@ -22,6 +22,8 @@ export interface DriverHabits {
   readonly descriptorType: 1 | 5;
   /** First byte of the rings: a driver that is loaded again may put them elsewhere. */
   readonly ringsAt: number;
+  /** Writes a byte of every buffer that it takes, and of its Tx ring: what it has seen of DMA, the vCPU's dirty log has. */
+  readonly dummyWrites: boolean;
 }
 
 export const STOCK_HABITS: DriverHabits = {
@@ -34,6 +36,7 @@ export const STOCK_HABITS: DriverHabits = {
   tail: 'past',
   descriptorType: 1,
   ringsAt: 0x10_0000,
+  dummyWrites: false,
 };
 
 const RING_STRIDE = 0x1_0000;
@@ -183,6 +186,7 @@ export class MiniDriver {
       queue.toClean = (queue.toClean + 1) % habits.rxSlots;
       frames++;
     }
+    if (habits.dummyWrites) this.#touch(this.txRingsAt + q * RING_STRIDE, habits.txSlots * DESCRIPTOR_BYTES);
     const empty = (queue.toClean - queue.toUse - 1 + habits.rxSlots) % habits.rxSlots;
     if (empty >= habits.batch) this.#fill(q, empty);
     return frames;
@@ -266,6 +270,9 @@ export class MiniDriver {
     this.#frame.set(ram.subarray(header, header + headerBytes), this.#frameBytes);
     this.#frame.set(ram.subarray(buffer, buffer + length), this.#frameBytes + headerBytes);
     this.#frameBytes += headerBytes + length;
+    if (!this.habits.dummyWrites) return;
+    this.#touch(buffer, length);
+    if (headerBytes > 0) this.#touch(header, headerBytes);
   }
 
   /** A whole frame: the peer wrote its sequence number behind the headers, and a pattern after it. */
