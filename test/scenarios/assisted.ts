@@ -31,6 +31,17 @@ export const SUSPEND: AssistedGuest = {
   plugin: 'plugins/vf-suspend',
 };
 
+/** Steps of a method, and the phase that a failure in each ends. */
+export const STEPS = [
+  ['createTracker', 'pre-copy'],
+  ['start', 'pre-copy'],
+  ['beforePause', 'stop-and-copy'],
+  ['quiesce', 'stop-and-copy'],
+  ['saveDevice', 'stop-and-copy'],
+  ['restoreDevice', 'stop-and-copy'],
+] as const;
+const FAULTY_HELP = 'test/scenarios/plugins/faulty-help';
+
 export class AssistedRun {
   readonly guest: AssistedGuest;
   readonly shuttle: Shuttle;
@@ -50,7 +61,7 @@ export class AssistedRun {
   }
 
   static async open(guest: AssistedGuest, append = ''): Promise<AssistedRun> {
-    const shuttle = await Shuttle.open({ image: guest.image, plugins: [guest.plugin], append });
+    const shuttle = await Shuttle.open({ image: guest.image, plugins: [guest.plugin, FAULTY_HELP], append });
     const run = new AssistedRun(guest, shuttle, await shuttle.guestCounters());
     run.probe.start();
     await repliesGoOn(run.probe);
@@ -74,6 +85,22 @@ export class AssistedRun {
     }
     this.#counters = now;
     return report;
+  }
+
+  /** A migration that fails once the step has been taken: the guest goes on where it is, its VF as before. */
+  async expectUndone(step: string, phase: string): Promise<void> {
+    const { shuttle, guest } = this;
+    const method = guest.plugin.slice('plugins/'.length);
+    const report = await shuttle.attempt({
+      plugin: FAULTY_HELP,
+      pluginOptions: { method, 'throw-in': step },
+    });
+    expect(report, report.error ?? '').toMatchObject({ outcome: 'failed', failedDuring: phase });
+    expect(report.error).toContain('as asked for');
+    expect(report.notes).toEqual([]);
+    await repliesGoOn(this.probe);
+    expect(await shuttle.here.qmp.execute('query-status')).toEqual({ status: 'running', running: true });
+    await shuttle.recover();
   }
 
   /** No reply was wrong, whatever was lost or came twice. */

@@ -1,12 +1,39 @@
 /** Suspend and resume on the image that carries its driver: one hop each way under load, and a failure in each phase. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AssistedRun, SUSPEND } from './assisted.js';
+import { AssistedRun, STEPS, SUSPEND } from './assisted.js';
+import { repliesGoOn, until } from './shuttle.js';
 
 let run: AssistedRun;
 beforeAll(async () => {
   run = await AssistedRun.open(SUSPEND);
 });
 afterAll(() => run?.close());
+
+test.each(STEPS)(
+  'a failure after %s is undone',
+  async (step, phase) => {
+    await run.expectUndone(step, phase);
+  },
+  60_000,
+);
+
+test('an administrator suspends and resumes the VF', async () => {
+  const { shuttle, probe } = run;
+  const set = (state: string) => shuttle.here.qmp.execute('x-srvm-link-set', { vf: 0, change: { state } });
+  await set('suspend');
+  const { replies } = probe.report();
+  const { sent } = probe.report();
+  await until('more was sent', () => probe.report().sent > sent + 200);
+  // a reply may have been on its way
+  expect(probe.report().replies - replies).toBeLessThan(20);
+  await set('suspend');
+  await set('resume');
+  await repliesGoOn(probe);
+  await set('migrate');
+  await set('cancelmigration');
+  await repliesGoOn(probe);
+  await expect(set('fly')).rejects.toThrow('one of auto');
+}, 60_000);
 
 test('there and back: no page differs, nothing comes twice, both times are told', async () => {
   const report = await run.hop();
