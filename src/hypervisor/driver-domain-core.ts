@@ -80,6 +80,7 @@ class DriverDomainCore {
     const rung = Atomics.load(bell, BELL.rung);
     Atomics.store(bell, BELL.asleep, 1);
     this.#uplink.arm();
+    this.#switch.listen();
     // what came before the bell was watched is found by this look
     if (!this.#turn() && !this.#stopped) {
       this.#sleeps++;

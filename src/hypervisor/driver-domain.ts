@@ -11,6 +11,7 @@ import type { TimerClock } from '../hardware/clock.js';
 import { createDomainHandle } from '../hardware/iommu/domain.js';
 import { COMMAND_MASTER, COMMAND_MEMORY, MSIX_ENABLE, PCI, requesterOf } from '../hardware/pci/offsets.js';
 import { BELL_BYTES, ringBell, type VirtioNetHandle } from '../virtio/device-words.js';
+import { FEATURE } from '../virtio/spec.js';
 import { uplinkMemoryBytes } from '../virtio/vf-uplink.js';
 import type {
   DriverDomainCommand,
@@ -37,6 +38,7 @@ export class DriverDomain implements NetServer {
   readonly nic: Nic;
   /** Its own VF on the card. */
   readonly vf: number;
+  readonly isDevice = false;
   readonly bell = new SharedArrayBuffer(BELL_BYTES);
   readonly #bell = new Int32Array(this.bell);
   readonly #pending = new Map<number, Pending>();
@@ -64,6 +66,9 @@ export class DriverDomain implements NetServer {
     this.nic = nic;
     this.vf = nic.allocateVf({ trusted: true, spoofCheck: false });
   }
+
+  /** The card cuts what goes to the wire, a guest on this host takes it whole. */
+  readonly offloads = FEATURE.hostTso4 | FEATURE.guestTso4;
 
   /** Longest frame of the port, without its checksum. */
   get frameBytes(): number {

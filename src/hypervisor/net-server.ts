@@ -7,10 +7,14 @@ import type { VirtioNetHandle } from '../virtio/device-words.js';
 import type { InterruptTarget } from './interrupt-remap.js';
 
 export interface NetServer {
+  /** It is hardware: its registers can be passed through. */
+  readonly isDevice: boolean;
   /** What a guest rings when it has something to serve. */
   readonly bell: SharedArrayBuffer;
   /** Longest frame without its checksum. */
   readonly frameBytes: number;
+  /** Features that its devices offer besides those that every one has; low word. */
+  readonly offloads?: number;
   /** Lets the wire's frames for an address come here. */
   addAddress(mac: string): void;
   removeAddress(mac: string): void;

@@ -33,6 +33,8 @@ export interface NetSlotHandle {
   readonly slot: number;
   readonly device: VirtioNetHandle;
   readonly routes: readonly InterruptRoute[];
+  /** BAR0 is passed through: the guest's accesses to it are no exits. */
+  readonly isDirect: boolean;
 }
 
 export interface ParavirtualNetOptions {
@@ -70,7 +72,12 @@ export class ParavirtualNet {
       ]),
       log: new SharedArrayBuffer(layout.ramPages),
     };
-    this.slot = { slot, device: this.handle, routes: [{ requester: REQUESTER, target: messages }] };
+    this.slot = {
+      slot,
+      device: this.handle,
+      routes: [{ requester: REQUESTER, target: messages }],
+      isDirect: domain.isDevice,
+    };
     this.hotplug = hotplug.add(slot, {
       attach: () => this.#connect(true),
       detach: () => this.#connect(false),
@@ -82,7 +89,7 @@ export class ParavirtualNet {
       macLow: macLow(station),
       macHigh: macHigh(station),
       mtu: domain.frameBytes - ETHERNET_HEADER_BYTES,
-      features: OFFERED,
+      features: OFFERED | (domain.offloads ?? 0),
     });
   }
 
@@ -155,6 +162,12 @@ export class ParavirtualNet {
   async arrive(): Promise<void> {
     this.setReceiving(true);
     await this.serve(true);
+    this.announce();
+  }
+
+  /** Tells the network where the address is, now and again for a while. */
+  announce(): void {
+    this.#cancelAnnouncement?.();
     this.#announce(0);
   }
 

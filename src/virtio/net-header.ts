@@ -18,6 +18,22 @@ export class NetHeader {
     return (this.#view.getUint8(NET_HEADER.flags) & NET_FLAG.needsChecksum) !== 0;
   }
 
+  /** Where the checksum begins, from the frame's first byte, and where in what it covers its field is. */
+  get checksumStart(): number {
+    return this.#view.getUint16(NET_HEADER.checksumStart, true);
+  }
+
+  get checksumOffset(): number {
+    return this.#view.getUint16(NET_HEADER.checksumOffset, true);
+  }
+
+  /** Of a frame whose checksum was verified on the way. */
+  setVerified(): void {
+    this.clear();
+    this.flags = NET_FLAG.dataValid;
+  }
+
+  /** To be cut into frames. */
   get isSegmented(): boolean {
     return this.#view.getUint8(NET_HEADER.gsoType) !== NET_GSO.none;
   }
@@ -44,8 +60,8 @@ export class NetHeader {
 
   /** Puts the missing checksum into the frame. False: it would lie outside. */
   completeChecksum(frame: Bytes, offset: number, length: number): boolean {
-    const start = this.#view.getUint16(NET_HEADER.checksumStart, true);
-    const field = start + this.#view.getUint16(NET_HEADER.checksumOffset, true);
+    const start = this.checksumStart;
+    const field = start + this.checksumOffset;
     if (field + 2 > length) return false;
     // the field holds the pseudo-header's sum already
     const sum = ~fold(sumOf(frame.view, offset + start, length - start)) & 0xffff;

@@ -13,7 +13,7 @@ import { DeviceWords, STAT, type VirtioNetHandle, WORD } from './device-words.js
 import { BrokenRingError, GuestMemory } from './guest-memory.js';
 import { raiseVector } from './msix.js';
 import { NetHeader } from './net-header.js';
-import { FEATURE, ISR, NET_FLAG, NET_HEADER, NET_HEADER_BYTES, QUEUE, STATUS } from './spec.js';
+import { FEATURE, ISR, NET_HEADER_BYTES, QUEUE, STATUS } from './spec.js';
 import { Virtqueue } from './virtqueue.js';
 
 /** Longest frame that a guest may hand over: a large segment of 64 KiB with its headers. */
@@ -21,12 +21,13 @@ export const MAX_FRAME_BYTES = 65_536 + 64;
 /** copyBytes takes no more at once. */
 const COPY_BYTES = 32_768;
 const ETHERNET_HEADER_BYTES = 14;
+const NO_ROOM = -1;
 const READY = STATUS.driverOk | STATUS.featuresOk;
 
 /** Where transmitted frames go. */
 export interface FrameTaker {
-  /** Room for the next frame: MAX_FRAME_BYTES from `offset` on, or no room now. */
-  room(): boolean;
+  /** Makes room for the next frame: `roomBytes` from `offset` on. False: none now. @param large to be segmented */
+  room(large: boolean): boolean;
   readonly into: Bytes;
   readonly offset: number;
   readonly roomBytes: number;
@@ -36,6 +37,8 @@ export interface FrameTaker {
 
 export class NetPort {
   readonly words: DeviceWords;
+  /** Its server calls listen() before it sleeps: until then a guest that sends need not ring. */
+  listens = false;
   readonly #memory: GuestMemory;
   readonly #msi: MsiSink;
   readonly #receive: Virtqueue;
@@ -90,6 +93,8 @@ export class NetPort {
     this.#memory.logging = this.words.get(WORD.logging) !== 0;
     this.#guarded(() => {
       this.#receiveOpen = this.#receive.open();
+      // buffers are looked for when a frame is there: no need to hear of new ones
+      if (this.#receiveOpen) this.#receive.wantNotifications(false);
       this.#transmitOpen = this.#transmit.open();
     });
     return true;
@@ -115,8 +120,10 @@ export class NetPort {
     let done = 0;
     this.#guarded(() => {
       if (!this.#transmitOpen) return;
-      for (let left = Math.min(most, this.#transmit.waiting); left > 0 && taker.room(); left--) {
+      if (this.listens && this.#transmit.waiting > 0) this.#transmit.wantNotifications(false);
+      for (let left = Math.min(most, this.#transmit.waiting); left > 0; left--) {
         const length = this.#gather(taker);
+        if (length === NO_ROOM) break;
         if (length >= ETHERNET_HEADER_BYTES) {
           this.words.count(STAT.txFrames);
           this.words.count(STAT.txBytes, length);
@@ -147,6 +154,15 @@ export class NetPort {
     return delivered;
   }
 
+  /** Before its server sleeps: the guest rings again when it has something to send. What it has already, the next turn finds. */
+  listen(): void {
+    if (!this.enter()) return;
+    this.#guarded(() => {
+      if (this.#transmitOpen) this.#transmit.wantNotifications(true);
+    });
+    this.leave();
+  }
+
   #isReady(): boolean {
     if (!this.#serving) return false;
     const status = this.words.get(WORD.status);
@@ -168,10 +184,11 @@ export class NetPort {
         const part = Math.min(NET_HEADER_BYTES - headerBytes, left);
         copyBytes(memory, from, this.#header.bytes, headerBytes, part);
         headerBytes += part;
+        if (headerBytes === NET_HEADER_BYTES && !taker.room(this.#header.isSegmented)) return NO_ROOM;
         from += part;
         left -= part;
       }
-      if (length + left > taker.roomBytes) return 0;
+      if (left > 0 && length + left > taker.roomBytes) return 0;
       while (left > 0) {
         const part = Math.min(left, COPY_BYTES);
         copyBytes(memory, from, taker.into, taker.offset + length, part);
@@ -188,7 +205,7 @@ export class NetPort {
     const queue = this.#receive;
     const most = this.has(FEATURE.mergeableBuffers) ? queue.waiting : Math.min(1, queue.waiting);
     const outgoing = this.#outgoing;
-    if (header === null) outgoing.clear();
+    if (header === null || !this.has(FEATURE.guestCsum)) outgoing.clear();
     else outgoing.copyFrom(header);
     outgoing.buffers = 1;
     const parts = this.#parts;
@@ -263,10 +280,4 @@ export class NetPort {
       raiseVector(this.words, this.#msi, this.words.get(WORD.configVector));
     }
   }
-}
-
-/** A frame whose checksum was verified on the way. */
-export function markVerified(header: NetHeader): void {
-  header.clear();
-  header.bytes.view.setUint8(NET_HEADER.flags, NET_FLAG.dataValid);
 }

@@ -9,7 +9,7 @@
  */
 import { type DeviceWords, QUEUE_WORD } from './device-words.js';
 import { BrokenRingError, type GuestMemory } from './guest-memory.js';
-import { DESCRIPTOR_BYTES, DESCRIPTOR_FLAG, MAX_QUEUE_SIZE, NO_INTERRUPT } from './spec.js';
+import { DESCRIPTOR_BYTES, DESCRIPTOR_FLAG, MAX_QUEUE_SIZE, NO_INTERRUPT, NO_NOTIFY } from './spec.js';
 
 const ADDRESS_ALIGNMENT = { descriptors: 16, available: 2, used: 4 } as const;
 
@@ -50,6 +50,15 @@ export class Virtqueue {
     this.#taken = this.#word(QUEUE_WORD.taken);
     this.#returned = this.#published = this.#word(QUEUE_WORD.returned);
     return true;
+  }
+
+  /** Whether the driver is to ring for what it makes available. It may ring all the same. */
+  wantNotifications(on: boolean): void {
+    const flags = on ? 0 : NO_NOTIFY;
+    // in guest memory, so it moves with the guest, and is what it is whoever wrote it
+    if (this.#memory.u16(this.#used) === flags) return;
+    this.#memory.storeIndex(this.#used, flags);
+    this.#memory.log(this.#used, 2);
   }
 
   get vector(): number {

@@ -32,17 +32,20 @@ const MAX_HEADER_BYTES = 127 + 511 + 255;
 export const TSO = { sent: 0, hold: 1, malformed: 2 } as const;
 export type TsoResult = (typeof TSO)[keyof typeof TSO];
 
+/** Where segments go; the card's way out, or a software switch's. */
+export type SegmentSink = Pick<Egress, 'stage' | 'canSend' | 'send' | 'insertVlan'>;
+
 export class Segmenter {
   /** Frames that the last send() made. */
   frames = 0;
-  readonly #egress: Egress;
+  readonly #egress: SegmentSink;
   readonly #headers: Bytes = bytesOf(new Uint8Array(MAX_HEADER_BYTES));
   #ipOffset = 0;
   #tcpOffset = 0;
   #headerBytes = 0;
   #ipv4 = false;
 
-  constructor(egress: Egress) {
+  constructor(egress: SegmentSink) {
     this.#egress = egress;
   }
 
