@@ -33,7 +33,7 @@ export interface Block {
   readonly methods: readonly (readonly Figure[])[];
 }
 
-type Of = (trial: Trial) => number | null;
+type Of = (trial: Trial, method: Method) => number | null;
 type Row = readonly [name: string, of: Of];
 
 /** @param payloadBits of one datagram. */
@@ -48,7 +48,10 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
   ): Block => ({
     title,
     methods: methods.map((each) =>
-      rows.map(([name, of]) => ({ name, spread: spreadOf(trials(each).map((trial) => of(trial))) })),
+      rows.map(([name, of]) => ({
+        name,
+        spread: spreadOf(trials(each).map((trial) => of(trial, each.method))),
+      })),
     ),
   });
   const all = methods.flatMap((each) => [...each.steady, ...each.saturated]);
@@ -74,6 +77,7 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
       ['migration', ({ report }) => report.totalMs],
       ['lost', ({ load }) => load.lost],
       ['duplicated', ({ load }) => load.duplicates],
+      ['overtaken', ({ load }) => load.reordered],
       ['corrupt', ({ load }) => load.corrupt],
     ]),
     block('pages, saturated', saturated, [
@@ -83,7 +87,12 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
           report.rounds.reduce((sum, { dataPages, zeroPages }) => sum + dataPages + zeroPages, 0),
       ],
       ['DMA wrote', ({ report }) => report.dmaCoverage?.pagesWritten ?? null],
-      ['missed', ({ report }) => report.dmaCoverage?.pagesMissed ?? null],
+      [
+        'missed',
+        // where the guest helps, what it touches is in the vCPU's log: the tracker itself marks nothing
+        ({ report }, { claims }) =>
+          claims.needsGuestHelp && !claims.tracksEveryPage ? null : (report.dmaCoverage?.pagesMissed ?? null),
+      ],
       ['over-marked', ({ report }) => report.dmaCoverage?.pagesOverMarked ?? null],
       ['wrong at the destination', ({ report }) => report.verdict?.pagesDiffering ?? null],
     ]),
@@ -133,11 +142,8 @@ function middle(sorted: readonly number[]): number {
 }
 
 /** How a method's guest differs from the one that knows of nothing. */
-export function guestText({ claims, image, plugin, imageFolder }: Method): string {
+export function guestText({ claims, image, plugin }: Method): string {
   if (plugin === null) return `paravirtual NIC (${image.name})`;
-  if (claims.needsGuestHelp === true) return `helps: own driver (${image.name})`;
-  return imageFolder.includes(`-${guestVariantOf(claims)}`) ? `own driver (${image.name})` : 'unmodified';
+  if (claims.guestVariant !== null) return `own driver (${image.name})`;
+  return claims.needsGuestHelp ? 'helps' : 'unmodified';
 }
-
-const guestVariantOf = (claims: Method['claims']): string | undefined =>
-  (claims as { guestVariant?: string }).guestVariant;

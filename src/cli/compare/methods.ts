@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { type ImageManifest, readImage } from '../../control/images.js';
 import { PACKAGE_ROOT, resolveShipped } from '../../control/package-root.js';
 import { PluginCatalog } from '../../control/plugin-catalog.js';
-import type { PluginDefinition } from '../../plugin/definition.js';
+import { claimsOf, type FullClaims, type PluginDefinition } from '../../plugin/definition.js';
 import { OptionError } from '../options.js';
 
 export interface Method {
@@ -23,7 +23,11 @@ export interface Method {
   /** Folder or package; null: nothing is passed through. */
   readonly plugin: string | null;
   readonly options: Readonly<Record<string, string>>;
-  readonly claims: NonNullable<PluginDefinition['claims']>;
+  readonly claims: FullClaims;
+  /** The guest's interfaces, in the order of their slots: what a run's options call them. */
+  readonly devices: readonly ('vf' | 'net' | 'vif')[];
+  /** The IOMMU of both hosts has dirty bits. */
+  readonly iommuDirtyBits: boolean;
   /** Folder of the image that its guest runs. */
   readonly imageFolder: string;
   readonly image: ImageManifest;
@@ -44,7 +48,15 @@ export async function findMethods(list: string, image: string): Promise<Method[]
 
 async function findMethod(name: string, image: string): Promise<Method> {
   if (name === PARAVIRTUAL) {
-    return { name, plugin: null, options: {}, claims: {}, ...variantOf(name, image, PARAVIRTUAL) };
+    return {
+      name,
+      plugin: null,
+      options: {},
+      claims: claimsOf({}),
+      devices: ['net'],
+      iommuDirtyBits: false,
+      ...variantOf(name, image, PARAVIRTUAL),
+    };
   }
   const [source = '', mode] = name.split(':');
   const shipped = join('plugins', source);
@@ -55,18 +67,23 @@ async function findMethod(name: string, image: string): Promise<Method> {
     const known = modes.length === 0 ? 'it has no modes' : `there are: ${modes.join(', ')}`;
     throw new OptionError(`--methods: ${source} has no mode '${mode}'; ${known}`);
   }
-  const { claims = {} } = definition;
+  const claims = claimsOf(definition);
   return {
     name,
     plugin,
     options: mode === undefined ? {} : { mode },
     claims,
-    ...variantOf(name, image, guestVariant(claims)),
+    devices: devicesFor(definition),
+    iommuDirtyBits: definition.requires?.includes('iommu-dirty-bits') === true,
+    ...variantOf(name, image, claims.guestVariant),
   };
 }
 
-const guestVariant = (claims: PluginDefinition['claims']): string | undefined =>
-  (claims as { guestVariant?: string } | undefined)?.guestVariant;
+function devicesFor({ requires = [] }: PluginDefinition): Method['devices'] {
+  // without its VF a guest wants another way to the network
+  if (requires.includes('pci-hotplug')) return ['vf', 'net'];
+  return requires.includes('migration-assist') ? ['vif'] : ['vf'];
+}
 
 /** Those that cannot run with this image are left out: `all` means all that can be compared. */
 async function shippedMethods(image: string): Promise<Method[]> {
@@ -96,9 +113,9 @@ async function modesOf(folder: string): Promise<string[]> {
 function variantOf(
   method: string,
   image: string,
-  variant: string | undefined,
+  variant: string | null,
 ): Pick<Method, 'imageFolder' | 'image'> {
-  const imageFolder = variant === undefined ? image : `${image}-${variant}`;
+  const imageFolder = variant === null ? image : `${image}-${variant}`;
   const path = resolveShipped(imageFolder);
   if (!existsSync(path)) {
     throw new OptionError(`${method} needs the image ${imageFolder}, which is not there`);

@@ -44,9 +44,12 @@ const migratedText = ({ steady, saturated, failures }: MethodTrials): string => 
 
 function claimsText({ method: { claims } }: MethodTrials): string {
   const lacks = [
-    claims.tracksEveryPage === false ? 'every page' : '',
-    claims.mayLosePackets === true ? 'every packet' : '',
-    (claims as { mayDuplicatePackets?: boolean }).mayDuplicatePackets === true ? 'no packet twice' : '',
+    // where the guest helps, the vCPU's own log has the pages
+    !claims.tracksEveryPage && !claims.needsGuestHelp ? 'every page' : '',
+    claims.marksAtPauseOnly ? 'a short stop' : '',
+    claims.mayLosePackets ? 'every packet' : '',
+    claims.mayDuplicatePackets ? 'none twice' : '',
+    claims.mayReorderPackets ? 'their order' : '',
   ].filter((each) => each !== '');
   return lacks.length === 0 ? '-' : lacks.join(', ');
 }

@@ -49,7 +49,7 @@ export interface Curve {
 }
 
 const GUEST_IP = '10.0.0.2';
-const GUEST_MAC = '52:54:00:00:00:01';
+const guestMac = (index: number): string => `52:54:00:00:00:0${index + 1}`;
 const PEER = { mac: '52:54:00:00:00:fe', ip: '10.0.0.1' } as const;
 const WARM_UP_MS = 500;
 const WINDOW_MS = 1500;
@@ -60,7 +60,7 @@ const BUCKET_MS = 50;
  * The pages of a small guest are copied in a moment. Under this cap the copying of what its rings dirty lasts long enough
  * for throughput in pre-copy to be seen; it does not apply while the guest stands still.
  */
-const MAX_BANDWIDTH = 3 * 2 ** 20;
+const MAX_BANDWIDTH = 4 * 2 ** 20;
 const MAX_ROUNDS = 3;
 
 export async function runTrial(options: TrialOptions): Promise<Trial> {
@@ -68,18 +68,18 @@ export async function runTrial(options: TrialOptions): Promise<Trial> {
   const lab = Lab.create();
   try {
     const hop = `unix:${lab.folder}/hop.sock`;
-    const vfs = (wire: string, mac: string) => ['--vf', `${mac}wire=${wire}`];
+    const hosts = method.iommuDirtyBits ? ['--iommu', 'dirty-bits=on'] : [];
+    const [here, there] = [lab.port('p0'), lab.port('p1')];
     const [source, destination] = await Promise.all([
       lab.vmm('compare-a', [
-        'run',
-        method.imageFolder,
-        '--memory',
-        memory,
-        '--append',
-        `ip=${GUEST_IP}`,
-        ...vfs(lab.port('p0'), `mac=${GUEST_MAC},`),
+        ...['run', method.imageFolder, '--memory', memory, '--append', `ip=${GUEST_IP}`, ...hosts],
+        ...method.devices.flatMap((device, index) => [`--${device}`, `mac=${guestMac(index)},wire=${here}`]),
       ]),
-      lab.vmm('compare-b', ['receive', '--listen', hop, ...vfs(lab.port('p1'), '')]),
+      lab.vmm('compare-b', [
+        ...['receive', '--listen', hop, ...hosts],
+        ...(method.plugin === null ? [] : ['--plugin', method.plugin]),
+        ...method.devices.flatMap((device) => [`--${device}`, `wire=${there}`]),
+      ]),
     ]);
     const load = new EchoLoad({
       peer: lab.peer(PEER.mac, PEER.ip),

@@ -35,6 +35,8 @@ export interface EchoLoadReport {
   readonly lost: number;
   /** Replies beyond the first. */
   readonly duplicates: number;
+  /** First replies that came after one to a later datagram. */
+  readonly reordered: number;
   readonly corrupt: number;
   /** How late this load itself was at worst. */
   readonly longestStallMs: number;
@@ -66,6 +68,9 @@ export class EchoLoad implements Load {
   /** All datagrams before this one are answered or given up. */
   private oldest = 0;
   private duplicates = 0;
+  private reordered = 0;
+  /** The latest datagram that was answered. */
+  private newest = -1;
   private corrupt = 0;
   private dueNs = 0;
   private longestStallNs = 0;
@@ -132,6 +137,7 @@ export class EchoLoad implements Load {
       sent: this.sent,
       lost: this.sent - this.answered,
       duplicates: this.duplicates,
+      reordered: this.reordered,
       corrupt: this.corrupt,
       longestStallMs: this.longestStallNs / 1e6,
     };
@@ -161,6 +167,8 @@ export class EchoLoad implements Load {
     if (this.fates[seq] === FATE.underWay) this.underWay--;
     this.fates[seq] = FATE.answered;
     this.answered++;
+    if (seq < this.newest) this.reordered++;
+    else this.newest = seq;
     const nowNs = this.peer.clock.nowNs();
     this.replies.add(nowNs, nowNs - payloadTimestampNs(bytes, offset));
   }
