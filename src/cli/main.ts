@@ -20,6 +20,7 @@ import { runCommand } from './run.js';
 import { simulateCommand } from './simulate.js';
 import { statsCommand } from './stats.js';
 import { switchCommand } from './switch.js';
+import { vifCommand } from './vif.js';
 
 function program(): Command {
   const srvm = new Command('srvm')
@@ -39,6 +40,7 @@ function program(): Command {
     contCommand,
     quitCommand,
     linkCommand,
+    vifCommand,
     pluginsCommand,
     simulateCommand,
     benchCommand,

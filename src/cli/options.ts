@@ -92,6 +92,29 @@ export function parseNet(text: string): NetOption {
   };
 }
 
+export interface VifOption {
+  readonly name?: string;
+  readonly mac?: string;
+  readonly wire?: string;
+  readonly pcap?: string;
+  readonly cores?: number;
+  readonly rateMbps?: number;
+}
+
+/** The value of `--vif`. @throws OptionError */
+export function parseVif(text: string): VifOption {
+  const values = parseKeyValues(text, '--vif', ['name', 'mac', 'wire', 'pcap', 'cores', 'rate'] as const);
+  const { name, mac, wire, pcap, cores, rate } = values;
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(mac === undefined ? {} : { mac: parseMac(mac, '--vif mac') }),
+    ...(wire === undefined ? {} : { wire }),
+    ...(pcap === undefined ? {} : { pcap }),
+    ...(cores === undefined ? {} : { cores: parseWhole(cores, '--vif cores', 1, 8) }),
+    ...(rate === undefined ? {} : { rateMbps: parseWhole(rate, '--vif rate', 0, 1_000_000) }),
+  };
+}
+
 /** The value of `--vf`. @throws OptionError */
 export function parseVf(text: string): VfOption {
   const values = parseKeyValues(text, '--vf', [

@@ -1,17 +1,19 @@
 /** `srvm receive`: a VMM process that waits for a VM to be migrated into it. */
 import { Command } from 'commander';
 import { MAX_RAM_BYTES } from '../machine/layout.js';
-import { parseNet, parseSize, parseVf } from './options.js';
+import { type InterruptFlags, withInterruptOptions } from './interrupt-options.js';
+import { parseNet, parseSize, parseVf, parseVif } from './options.js';
 import { repeatable } from './output.js';
 import { linkSpeed, portClasses, portMtu } from './run.js';
 import { IOMMU_OPTION, serveVmm } from './serve.js';
 
-interface ReceiveOptions {
+interface ReceiveOptions extends InterruptFlags {
   readonly name: string;
   readonly listen: string;
   readonly memory?: string;
   readonly vf: readonly string[];
   readonly net: readonly string[];
+  readonly vif: readonly string[];
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
@@ -21,7 +23,7 @@ interface ReceiveOptions {
 }
 
 export function receiveCommand(): Command {
-  return new Command('receive')
+  return withInterruptOptions(new Command('receive'))
     .description('wait for a VM to arrive')
     .requiredOption('--name <name>', 'what to call the VM here')
     .requiredOption('--listen <address>', 'tcp:HOST:PORT, unix:PATH, or file:PATH to restore a saved VM')
@@ -30,6 +32,12 @@ export function receiveCommand(): Command {
     .option(
       '--net <net>',
       'the paravirtual NIC it will have here: wire=WIRE,pcap=FILE (repeatable)',
+      repeatable,
+      [],
+    )
+    .option(
+      '--vif <vif>',
+      'the virtual interface it will have here: name=NAME,wire=WIRE,cores=N (repeatable)',
       repeatable,
       [],
     )
@@ -47,6 +55,7 @@ export function receiveCommand(): Command {
     .action(async (options: ReceiveOptions) => {
       const vfs = options.vf.map(parseVf);
       const nets = options.net.map(parseNet);
+      const vifs = options.vif.map(parseVif);
       const maxRamBytes =
         options.memory === undefined ? MAX_RAM_BYTES : parseSize(options.memory, '--memory');
       await serveVmm({
@@ -56,9 +65,10 @@ export function receiveCommand(): Command {
         mtu: portMtu(options.mtu),
         trafficClasses: portClasses(options.tcs),
         iommu: options.iommu,
+        interrupts: options,
         plugins: options.plugin,
         begin: async ({ migrations }) =>
-          `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes, nets)}`,
+          `listening on ${await migrations.listen(options.listen, vfs, maxRamBytes, nets, vifs)}`,
       });
     });
 }

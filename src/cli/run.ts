@@ -4,16 +4,18 @@ import { type ImageKind, readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
 import { type GuestImage, isLinux } from '../hypervisor/guest-kind.js';
 import { MAX_COMPONENT_RAM_BYTES, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
-import { OptionError, parseNet, parseSize, parseVf, parseWhole } from './options.js';
+import { type InterruptFlags, withInterruptOptions } from './interrupt-options.js';
+import { OptionError, parseNet, parseSize, parseVf, parseVif, parseWhole } from './options.js';
 import { repeatable } from './output.js';
 import { IOMMU_OPTION, serveVmm } from './serve.js';
 
-interface RunOptions {
+interface RunOptions extends InterruptFlags {
   readonly name?: string;
   readonly memory?: string;
   readonly append?: string;
   readonly vf: readonly string[];
   readonly net: readonly string[];
+  readonly vif: readonly string[];
   readonly plugin: readonly string[];
   readonly linkSpeed?: string;
   readonly mtu?: string;
@@ -23,7 +25,7 @@ interface RunOptions {
 }
 
 export function runCommand(): Command {
-  return new Command('run')
+  return withInterruptOptions(new Command('run'))
     .description('run a guest image')
     .argument('<image>', 'a folder with image.json, or a component file')
     .option('--name <name>', "what to call the VM (the image's name)")
@@ -38,6 +40,12 @@ export function runCommand(): Command {
     .option(
       '--net <net>',
       'a paravirtual NIC (virtio), behind the VFs: mac=MAC,wire=WIRE,pcap=FILE (repeatable)',
+      repeatable,
+      [],
+    )
+    .option(
+      '--vif <vif>',
+      'a virtual interface of a self-virtualizing device: name=NAME,mac=MAC,wire=WIRE,cores=N,rate=MBPS (repeatable)',
       repeatable,
       [],
     )
@@ -62,6 +70,7 @@ export function runCommand(): Command {
       const ramBytes = ramSize(options.memory ?? image.memory, image.kind);
       const vfs = options.vf.map(parseVf);
       const nets = options.net.map(parseNet);
+      const vifs = options.vif.map(parseVif);
       await serveVmm({
         name: options.name ?? image.name,
         console: consoleOf(options.console, image.kind === 'rv64-linux'),
@@ -69,9 +78,11 @@ export function runCommand(): Command {
         mtu: portMtu(options.mtu),
         trafficClasses: portClasses(options.tcs),
         iommu: options.iommu,
+        interrupts: options,
         plugins: options.plugin,
         begin: async ({ vmm }) => {
-          const vm = await vmm.createVm(image, ramBytes, options.append ?? image.commandLine, vfs, nets);
+          const commandLine = options.append ?? image.commandLine;
+          const vm = await vmm.createVm(image, ramBytes, commandLine, vfs, nets, vifs);
           vm.start();
           return `image ${image.name} runs${kernelOf(vm.image)}`;
         },

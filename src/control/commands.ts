@@ -66,6 +66,7 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
           incomingCards(args, 'x-srvm-vfs', [{}]).map((card) => ({ ...card, trust: false })),
           maxRamBytes,
           incomingCards(args, 'x-srvm-nets', []),
+          incomingCards(args, 'x-srvm-vifs', []),
         );
         return { address };
       },
@@ -80,6 +81,10 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
     ['x-srvm-type-in', (args) => ({ bytes: vmm.requireVm().typeIn(Buffer.from(text(args, 'text'))) })],
     ['x-srvm-link-set', (args) => linkSet(vmm, args)],
     ['x-srvm-query-links', () => queryLinks(vmm)],
+    ['x-srvm-vif-create', (args) => vmm.vifs.create(args)],
+    ['x-srvm-vif-set', (args) => vmm.vifs.set(args)],
+    ['x-srvm-vif-remove', (args) => vmm.vifs.remove(args)],
+    ['x-srvm-query-vifs', () => vmm.vifs.list()],
     ['x-srvm-query-stats', () => queryStats(vmm)],
     ['x-srvm-query-threads', () => listThreads()],
     ['x-srvm-query-plugins', () => new PluginCatalog().list()],

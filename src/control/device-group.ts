@@ -20,7 +20,7 @@ export class DeviceGroup implements DeviceMigrator {
   constructor(devices: readonly DeviceMigrator[], names: readonly string[]) {
     this.#devices = devices;
     this.#names = names;
-    this.identity = devices[0]!.identity;
+    this.identity = devices.find(({ identity }) => identity !== null)?.identity ?? null;
   }
 
   prepare(): void {

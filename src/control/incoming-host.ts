@@ -4,19 +4,17 @@
 import { freemem } from 'node:os';
 import { VirtualMachine } from '../hypervisor/vm.js';
 import { MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
-import type { DeviceMigrator } from '../migration/device-migrator.js';
 import { MigrationRefusedError } from '../migration/errors.js';
 import type { DestinationHost, DestinationVm, Reservation } from '../migration/ports.js';
 import type { Offer } from '../migration/stream/records.js';
-import { createDeviceMigrator, type DeviceMigratorOptions } from '../plugin/create.js';
 import type { LoadedPlugin } from '../plugin/loader.js';
-import { DeviceGroup } from './device-group.js';
+import { deviceOf, VIF_PLUGIN } from './device-of.js';
 import { type FoundImage, findImage } from './image-finder.js';
-import { NetMigrator } from './net-migrator.js';
 import { decodeMachine } from './offered-machine.js';
 import { decodePlain } from './plain-cbor.js';
 import type { PluginCatalog } from './plugin-catalog.js';
 import { NIC_MODEL } from './source-port.js';
+import type { VifRequest } from './vifs.js';
 import type { NetRequest, VfRequest, Vmm } from './vmm.js';
 
 export interface IncomingOptions {
@@ -25,6 +23,7 @@ export interface IncomingOptions {
   /** One for each VF that the guest may bring, and for each paravirtual NIC. */
   readonly vfs: readonly VfRequest[];
   readonly nets: readonly NetRequest[];
+  readonly vifs: readonly VifRequest[];
   /** More RAM than this is refused. */
   readonly maxRamBytes: number;
 }
@@ -60,7 +59,7 @@ export class IncomingHost implements DestinationHost {
   }
 
   #checkRoom(offer: Offer): void {
-    const { vmm, vfs, nets, maxRamBytes } = this.#o;
+    const { vmm, vfs, nets, vifs, maxRamBytes } = this.#o;
     const { ramBytes, vfCount, nicModel } = offer;
     if (vmm.vm !== null) throw new MigrationRefusedError('busy', `VMM '${vmm.name}' has a VM already`);
     if (ramBytes < MIN_RAM_BYTES || ramBytes > MAX_RAM_BYTES || ramBytes % WASM_PAGE_BYTES !== 0) {
@@ -82,11 +81,17 @@ export class IncomingHost implements DestinationHost {
         `the guest has ${vfCount} VF(s); ${vfs.length} are kept here (--vf)`,
       );
     }
-    const { netCount } = decodeMachine(offer.machine);
-    if (netCount > nets.length) {
+    const { netCount, vifCount } = decodeMachine(offer.machine);
+    if (netCount - vifCount > nets.length) {
       throw new MigrationRefusedError(
         'nic',
-        `the guest has ${netCount} paravirtual NIC(s); ${nets.length} are kept here (--net)`,
+        `the guest has ${netCount - vifCount} paravirtual NIC(s); ${nets.length} are kept here (--net)`,
+      );
+    }
+    if (vifCount > vifs.length) {
+      throw new MigrationRefusedError(
+        'nic',
+        `the guest has ${vifCount} virtual interface(s); ${vifs.length} are kept here (--vif)`,
       );
     }
   }
@@ -116,18 +121,32 @@ export class IncomingHost implements DestinationHost {
     image: FoundImage,
     plugin: LoadedPlugin | null,
   ): Promise<DestinationVm> {
-    const { vmm, vfs, nets } = this.#o;
+    const { vmm, vfs, nets, vifs, catalog } = this.#o;
+    const { netCount, vifCount } = decodeMachine(offer.machine);
+    const isOfVfs = offer.vfCount > 0;
+    const vifPlugin = vifCount === 0 ? null : isOfVfs ? await catalog.find(VIF_PLUGIN) : plugin;
+    if (vifPlugin === null && vifCount > 0)
+      throw new MigrationRefusedError('plugin', `plugin ${VIF_PLUGIN} is not on this host`);
     const vm = await VirtualMachine.create({
       name: vmm.name,
       image: await image.load(),
       memory,
       incoming: true,
       vfs: await vmm.openVfs(vfs.slice(0, offer.vfCount)),
-      nets: await vmm.openNets(nets.slice(0, decodeMachine(offer.machine).netCount)),
+      nets: [
+        ...(await vmm.openNets(nets.slice(0, netCount - vifCount))),
+        ...(await vmm.vifs.open(vifs.slice(0, vifCount))),
+      ],
       iommuDirtyBits: vmm.iommuDirtyBits,
+      interrupts: vmm.interrupts,
     });
     vmm.adopt(vm);
-    const device = deviceOf(vm, plugin, offer.plugin?.options ?? {});
+    const device = deviceOf(vm, {
+      plugin: isOfVfs ? plugin : null,
+      options: offer.plugin?.options ?? {},
+      vifPlugin,
+      vifOptions: isOfVfs ? {} : (offer.plugin?.options ?? {}),
+    });
     return {
       memory,
       ramBytes: offer.ramBytes,
@@ -141,19 +160,4 @@ export class IncomingHost implements DestinationHost {
       },
     };
   }
-}
-
-/** All VFs of a VM, and its paravirtual NICs behind them, as one device. */
-export function deviceOf(
-  vm: VirtualMachine,
-  plugin: LoadedPlugin | null,
-  options: Readonly<Record<string, string>>,
-  host: Pick<DeviceMigratorOptions, 'limits' | 'startCore' | 'onNote'> = {},
-): DeviceMigrator | null {
-  const vfs =
-    plugin === null ? [] : vm.vfs.map((device) => createDeviceMigrator({ plugin, options, device, ...host }));
-  const migrators = [...vfs, ...vm.nets.map((net) => new NetMigrator(net))];
-  if (migrators.length <= 1) return migrators[0] ?? null;
-  const names = [...vfs.map((_, index) => `VF ${index}`), ...vm.nets.map((_, index) => `NIC ${index}`)];
-  return new DeviceGroup(migrators, names);
 }

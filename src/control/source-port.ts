@@ -2,6 +2,7 @@
 import type { VirtualMachine } from '../hypervisor/vm.js';
 import { SharedDirtyMap } from '../machine/dirty-map.js';
 import type { GroundTruth, SourceVm } from '../migration/ports.js';
+import { vifsOf } from './device-of.js';
 import { encodeMachine } from './offered-machine.js';
 import { encodePlain } from './plain-cbor.js';
 
@@ -23,7 +24,7 @@ export function sourcePort(
       ramBytes: vm.layout.ramBytes,
       nicModel: vm.vfs.length > 0 ? NIC_MODEL : null,
       vfCount: vm.vfs.length,
-      machine: encodeMachine({ netCount: vm.nets.length }),
+      machine: encodeMachine({ netCount: vm.nets.length, vifCount: vifsOf(vm).length }),
     },
     get isRunning() {
       return vm.state.kind === 'running';

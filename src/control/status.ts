@@ -83,6 +83,7 @@ export async function queryStats(vmm: Vmm): Promise<object> {
     vfs,
     'driver-domains': domains,
     nets: info?.nets ?? [],
+    'sv-nics': await vmm.vifs.stats(),
     vcpu: info && { 'cpu-ns': info.vcpuCpuNs, waits: info.waits, build: info.build, exits: info.exits },
     threads: listThreads(),
     'rss-bytes': process.memoryUsage.rss(),

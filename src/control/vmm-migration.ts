@@ -5,6 +5,7 @@
  *   idle --listen--> incoming --> idle (the VM is here)                   retired --listen--> incoming
  */
 
+import type { VirtualMachine } from '../hypervisor/vm.js';
 import { type ExitCounts, exitsSince } from '../hypervisor/vm-exits.js';
 import { type CoreSample, CoreSampler } from '../measure/threads.js';
 import { createDestinationMigration, createSourceMigration } from '../migration/create.js';
@@ -13,11 +14,13 @@ import { DEFAULT_PARAMETERS, type MigrationParameters, withParameters } from '..
 import type { MigrationReport } from '../migration/report.js';
 import type { SourceMigration } from '../migration/source.js';
 import type { MigrationInfo } from '../migration/stats.js';
-import { resolveOptions } from '../plugin/loader.js';
-import { deviceOf, IncomingHost } from './incoming-host.js';
+import { type LoadedPlugin, resolveOptions } from '../plugin/loader.js';
+import { type DevicePlugins, deviceOf, VIF_PLUGIN, vifsOf } from './device-of.js';
+import { IncomingHost } from './incoming-host.js';
 import { PluginCatalog } from './plugin-catalog.js';
 import type { JsonObject } from './qmp-protocol.js';
 import { sourcePort } from './source-port.js';
+import type { VifRequest } from './vifs.js';
 import { type NetRequest, type VfRequest, type Vmm, VmmError } from './vmm.js';
 
 export interface MigrateRequest {
@@ -113,12 +116,11 @@ export class VmmMigrations {
     if (vm.state.kind !== 'running' && vm.state.kind !== 'paused') {
       throw new VmmError(`VM '${vm.name}' is ${vm.state.kind}; only a running or paused VM can be migrated`);
     }
-    const plugin = vm.vfs.length === 0 ? null : await PluginCatalog.load(request.plugin ?? DEFAULT_PLUGIN);
-    const options = plugin === null ? {} : resolveOptions(plugin.definition, request.pluginOptions);
+    const plugins = await this.#pluginsFor(vm, request);
     const port = sourcePort(vm, (outcome) => this.#retire(outcome));
     const migration = createSourceMigration({
       vm: port,
-      device: deviceOf(vm, plugin, options),
+      device: deviceOf(vm, plugins),
       to: request.uri,
       parameters: this.#parameters,
       onPhase: (phase) => {
@@ -139,6 +141,18 @@ export class VmmMigrations {
     );
   }
 
+  /** The user's plugin is for the VFs, or, in a VM without any, for its virtual interfaces. */
+  async #pluginsFor(vm: VirtualMachine, request: MigrateRequest): Promise<DevicePlugins> {
+    const hasVfs = vm.vfs.length > 0;
+    const hasVifs = vifsOf(vm).length > 0;
+    const plugin = hasVfs ? await PluginCatalog.load(request.plugin ?? DEFAULT_PLUGIN) : null;
+    const own = hasVfs ? null : request.plugin;
+    const vifPlugin = hasVifs ? await PluginCatalog.load(own ?? `plugins/${VIF_PLUGIN}`) : null;
+    const options = (of: LoadedPlugin | null): Record<string, string> =>
+      of === null ? {} : resolveOptions(of.definition, request.pluginOptions);
+    return { plugin, options: options(plugin), vifPlugin, vifOptions: hasVfs ? {} : options(vifPlugin) };
+  }
+
   cancel(): void {
     if (this.#activity.kind === 'idle') return;
     const { migration } = this.#activity;
@@ -156,6 +170,7 @@ export class VmmMigrations {
     vfs: readonly VfRequest[],
     maxRamBytes: number,
     nets: readonly NetRequest[] = [],
+    vifs: readonly VifRequest[] = [],
   ): Promise<string> {
     this.refuseWhileMoving('migrate-incoming');
     const vmm = this.#vmm;
@@ -167,8 +182,9 @@ export class VmmMigrations {
     // cards are opened now: their links are up when the guest arrives
     await vmm.openVfs(vfs);
     await vmm.openNets(nets);
+    await vmm.vifs.open(vifs);
     const migration = createDestinationMigration({
-      host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, nets, maxRamBytes }),
+      host: new IncomingHost({ vmm, catalog: this.#catalog, vfs, nets, vifs, maxRamBytes }),
       listen: uri,
       silenceLimitMs: SILENCE_LIMIT_MS,
       onPhase: (phase) => {

@@ -5,11 +5,12 @@
 import { statSync } from 'node:fs';
 import { DriverDomain } from '../hypervisor/driver-domain.js';
 import { Nic } from '../hypervisor/nic.js';
-import { VirtualMachine, type VmEvent, type VmNet } from '../hypervisor/vm.js';
+import { type InterruptOptions, VirtualMachine, type VmEvent, type VmNet } from '../hypervisor/vm.js';
 import { readLinuxImage } from '../rv64/machine/linux-image-files.js';
 import type { ImageManifest } from './images.js';
 import { imageCacheDir } from './package-root.js';
 import type { JsonObject } from './qmp-protocol.js';
+import { type VifRequest, VifRoom } from './vifs.js';
 
 /** A VF as the user asked for it. */
 export interface VfRequest {
@@ -39,6 +40,7 @@ export interface VmmOptions {
   readonly trafficClasses?: number;
   /** The host's IOMMU keeps dirty bits. */
   readonly iommuDirtyBits?: boolean;
+  readonly interrupts?: InterruptOptions;
   readonly emit: (event: string, data?: JsonObject) => void;
   /** A line of the guest's console. */
   readonly onConsole?: (line: string) => void;
@@ -53,24 +55,31 @@ export class VmmError extends Error {
 
 /** Of a frame besides its packet: header and checksum. */
 const ETHERNET_BYTES = 18;
+/** The same, with a VLAN tag and without the checksum. */
+const VIF_ETHERNET_BYTES = 18;
 
 export class Vmm {
   readonly name: string;
   readonly iommuDirtyBits: boolean;
+  readonly interrupts: InterruptOptions;
   readonly emit: VmmOptions['emit'];
   readonly #options: VmmOptions;
   /** By wire: VFs with the same wire are VFs of one card. */
   readonly #nics = new Map<string, Nic>();
   /** By wire, too: one for each card that paravirtual NICs were asked for on. */
   readonly #domains = new Map<string, DriverDomain>();
+  /** The devices that virtualise themselves. */
+  readonly vifs: VifRoom;
   #vm: VirtualMachine | null = null;
   readonly startedAtMs = Date.now();
 
   constructor(options: VmmOptions) {
     this.name = options.name;
     this.iommuDirtyBits = options.iommuDirtyBits === true;
+    this.interrupts = options.interrupts ?? {};
     this.emit = options.emit;
     this.#options = options;
+    this.vifs = new VifRoom(options.mtu === undefined ? undefined : options.mtu + VIF_ETHERNET_BYTES);
   }
 
   get vm(): VirtualMachine | null {
@@ -91,6 +100,7 @@ export class Vmm {
     commandLine: string,
     vfs: readonly VfRequest[],
     nets: readonly NetRequest[] = [],
+    vifs: readonly VifRequest[] = [],
   ): Promise<VirtualMachine> {
     if (!statSync(image.component, { throwIfNoEntry: false })) {
       const build = image.kind === 'component' ? 'images' : `image:${image.name}`;
@@ -106,8 +116,9 @@ export class Vmm {
           : readLinuxImage(image.component, image.name, ramBytes),
       commandLine,
       vfs: await this.openVfs(vfs),
-      nets: await this.openNets(nets),
+      nets: [...(await this.openNets(nets)), ...(await this.vifs.open(vifs))],
       iommuDirtyBits: this.iommuDirtyBits,
+      interrupts: this.interrupts,
       onEvent: (event) => this.#onVmEvent(event),
     });
     this.#vm = vm;
@@ -170,6 +181,7 @@ export class Vmm {
     await this.#vm?.destroy();
     for (const domain of this.#domains.values()) await domain.close();
     this.#domains.clear();
+    await this.vifs.close();
     for (const nic of this.#nics.values()) await nic.close();
     this.#nics.clear();
   }

@@ -1,6 +1,7 @@
 /**
  * The bus of one VM, in its vCPU's thread: the host bridge in slot 0, passed-through VFs from slot 1 on. A slot whose
- * function is unplugged answers as an empty one. Paravirtual NICs come after the VFs: their every access is an exit.
+ * function is unplugged answers as an empty one. Paravirtual NICs come after the VFs: their every access is an exit, but for
+ * BAR0 of a virtual interface, whose registers are a device's own.
  *
  *   configuration space   an exit, emulated on the VF's configuration words
  *   BAR0                  through the BAR map: mostly straight to the device
@@ -16,6 +17,7 @@ import type { GuestBus } from '../machine/guest-bus.js';
 import { MSIX_BAR } from '../virtio/config-image.js';
 import { NetFunction } from '../virtio/net-function.js';
 import { BarAccess } from './bar-access.js';
+import type { DeviceModelCalls, DeviceModelRequest } from './device-model.js';
 import { ExitHook, type ExitOrder, type GuestExitHandler, loadAtOnce } from './exit-hook.js';
 import { GuestVfBar } from './guest-vf-bar.js';
 import { HotplugRegisters } from './hotplug-registers.js';
@@ -62,8 +64,12 @@ interface Function {
 export class GuestBusView implements GuestBus {
   readonly #functions: (Function | undefined)[] = [];
   readonly #nets: (NetFunction | undefined)[] = [];
+  /** By slot: BAR0 is passed through. */
+  readonly #direct: boolean[] = [];
   readonly #control: Int32Array;
   readonly #hotplug: HotplugRegisters;
+  /** Null: every acceleration is on. */
+  readonly #deviceModel: DeviceModelCalls | null;
 
   constructor(
     slots: readonly SlotHandle[],
@@ -72,9 +78,12 @@ export class GuestBusView implements GuestBus {
     wait: WordWait = blockThread,
     nets: readonly NetSlotHandle[] = [],
     openExitView: OpenExitView = (handle) => openPassthrough(handle, clock, wait),
+    deviceModel: DeviceModelCalls | null = null,
   ) {
+    this.#deviceModel = deviceModel;
     this.#control = control;
-    for (const { slot, device, routes } of nets) {
+    for (const { slot, device, routes, isDirect } of nets) {
+      this.#direct[slot] = isDirect;
       this.#nets[slot] = new NetFunction(device, new InterruptRemap(routes), wait);
     }
     this.#hotplug = new HotplugRegisters(
@@ -122,6 +131,7 @@ export class GuestBusView implements GuestBus {
     if (bar === 0) return target.bar0.read32(offset);
     if (bar !== 3) return NOTHING;
     countExit(this.#control, EXIT_REASON.msixRead);
+    if (this.#deviceModel?.served.mask) return this.#serveElsewhere({ kind: 'msix-read', slot, offset });
     return target.bar.read32(3, offset);
   }
 
@@ -137,21 +147,35 @@ export class GuestBusView implements GuestBus {
       target.bar0.write32(offset, value);
     } else if (bar === 3) {
       countExit(this.#control, EXIT_REASON.msixWrite);
-      target.bar.write32(3, offset, value);
+      if (this.#deviceModel?.served.mask) this.#serveElsewhere({ kind: 'msix-write', slot, offset, value });
+      else target.bar.write32(3, offset, value);
     }
+  }
+
+  endOfInterrupt(): void {
+    countExit(this.#control, EXIT_REASON.endOfInterrupt);
+    if (this.#deviceModel?.served.eoi) this.#serveElsewhere({ kind: 'end-of-interrupt' });
+  }
+
+  #serveElsewhere(request: DeviceModelRequest): number {
+    countExit(this.#control, EXIT_REASON.servedElsewhere);
+    return this.#deviceModel!.call(request);
   }
 
   #netRead(slot: number, bar: number, offset: number): number {
     const net = this.#netAt(slot);
     if (net === undefined) return NOTHING;
-    countExit(this.#control, bar === MSIX_BAR ? EXIT_REASON.msixRead : EXIT_REASON.paravirtualRead);
+    if (bar === MSIX_BAR) countExit(this.#control, EXIT_REASON.msixRead);
+    else if (!this.#direct[slot]) countExit(this.#control, EXIT_REASON.paravirtualRead);
     return net.barRead(bar, offset);
   }
 
   #netWrite(slot: number, bar: number, offset: number, value: number, bytes: number): void {
     const net = this.#netAt(slot);
     if (net === undefined) return;
-    switch (net.barWrite(bar, offset, value, bytes)) {
+    const write = net.barWrite(bar, offset, value, bytes);
+    if (write !== 'msix' && this.#direct[slot]) return;
+    switch (write) {
       case 'notify':
         countExit(this.#control, EXIT_REASON.paravirtualNotify);
         return;

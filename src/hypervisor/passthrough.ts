@@ -90,6 +90,8 @@ export interface VfPassthrough {
   };
   readonly statistics: { read(): VfStatistics; continueFrom(values: VfStatistics): void };
   readonly iommuDirty: IommuDirtyBits | null;
+  /** An 82599 does nothing for its own migration. */
+  readonly assist: null;
   readonly hotplug: HotPlug;
   readonly guest: GuestChannel;
   /** Sends message `vector` (0..2) of the VF's MSI-X table to the guest. */
@@ -215,6 +217,7 @@ export class PassedThroughVf {
       },
       statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
       iommuDirty: dirtyBitsOf(this.domain, this.#layout),
+      assist: null,
       hotplug,
       guest: guestChannel(nic, vf),
       raiseInterrupt: (vector) => nic.sendVfMessage(vf, vector),

@@ -72,7 +72,10 @@ class SvNicCore {
       }
       case 'serve': {
         const vif = this.#vifs.get(command.device);
-        if (vif !== undefined) vif.port.serving = command.on;
+        if (vif !== undefined) {
+          vif.port.serving = command.on;
+          this.#switch.refresh(vif);
+        }
         break;
       }
       case 'send':

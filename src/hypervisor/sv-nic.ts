@@ -34,7 +34,7 @@ import type { WireSpec } from './nic-messages.js';
 import { announcement } from './pf-announcer.js';
 import type { SvNicCommand, SvNicCoreStats, SvNicReply, SvNicWorkerData } from './sv-nic-messages.js';
 
-export { VifError } from '../virtio/device-cores/vif-words.js';
+export { DEFAULT_FILTERS, VifError, type VifFilters } from '../virtio/device-cores/vif-words.js';
 
 export const MAX_CORES = 8;
 export const MAX_VIFS = 64;
@@ -148,27 +148,38 @@ class CoreHandle {
 
 /** A virtual interface. A VM's paravirtual NIC attaches to it as to any server of its queues. */
 export class Vif implements NetServer {
+  readonly isDevice = true;
   readonly name: string;
-  readonly mac: string;
   readonly core: number;
   readonly bell: SharedArrayBuffer;
   readonly frameBytes: number;
   readonly device: SvNic;
   readonly words: VifWords;
   readonly #buffer = createVifWords();
+  #mac: string;
   #attached: { readonly device: number; readonly stats: DeviceWords } | null = null;
 
   /** Use SvNic.createVif. */
   constructor(device: SvNic, request: VifRequest, core: number, bell: SharedArrayBuffer) {
     this.device = device;
     this.name = request.name;
-    this.mac = request.mac;
+    this.#mac = request.mac;
     this.core = core;
     this.bell = bell;
     this.frameBytes = device.frameBytes;
     this.words = new VifWords(this.#buffer);
     this.words.isHere = false;
     this.configure({ filters: DEFAULT_FILTERS, ...request });
+  }
+
+  get mac(): string {
+    return this.#mac;
+  }
+
+  /** A guest that arrives brings its address. @throws VifError when another VIF of the device has it */
+  adoptAddress(mac: string): void {
+    this.device.checkAddress(parseMac(mac), this);
+    this.#mac = parseMac(mac);
   }
 
   /** @throws VifError, and nothing is changed */
@@ -301,9 +312,7 @@ export class SvNic {
       throw new VifError(`'${request.name}' is no name of a VIF: letters, digits and . _ -, at most 32`);
     if (this.#vifs.has(request.name)) throw new VifError(`VIF ${request.name} is there already`);
     if (this.#vifs.size >= MAX_VIFS) throw new VifError(`the device has ${MAX_VIFS} VIFs already`);
-    for (const vif of this.#vifs.values()) {
-      if (vif.mac === mac) throw new VifError(`VIF ${vif.name} has the address ${mac} already`);
-    }
+    this.checkAddress(mac, null);
     const load = this.#cores.map(
       (_, core) => [...this.#vifs.values()].filter((vif) => vif.core === core).length,
     );
@@ -356,6 +365,14 @@ export class SvNic {
 
   get isClosed(): boolean {
     return this.#closing !== null;
+  }
+
+  /** @throws VifError when a VIF other than `asking` has it */
+  checkAddress(mac: string, asking: Vif | null): void {
+    for (const vif of this.#vifs.values()) {
+      if (vif !== asking && vif.mac === mac)
+        throw new VifError(`VIF ${vif.name} has the address ${mac} already`);
+    }
   }
 
   nextDevice(): number {

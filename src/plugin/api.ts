@@ -33,6 +33,7 @@ export {
   type HostFeature,
   type HotPlug,
   type IommuDirtyBits,
+  type MigrationAssist,
   type OptionSpec,
   PLUGIN_API_VERSION,
   type PluginClaims,

@@ -52,6 +52,8 @@ export interface DeviceContext extends DeviceView {
   };
   /** The dirty bits of the VF's IOMMU domain, on hardware that has them; else null. */
   readonly iommuDirty: IommuDirtyBits | null;
+  /** A device that helps with its own migration; null for one that does not, as an 82599. */
+  readonly assist: MigrationAssist | null;
   /** Takes the VF away from the guest, with its consent, and brings it back. */
   readonly hotplug: HotPlug;
   /** To the VF's driver, for methods that need its help. */
@@ -108,6 +110,23 @@ export interface IommuDirtyBits {
   setEnabled(on: boolean): void;
   /** Moves the bits set since the last call into `marks` and clears them. Returns how many there were. */
   collect(marks: DirtyMarks): number;
+}
+
+/**
+ * What a device offers that is made to be migrated: it logs which pages it writes, stands still when it is told to, and gives
+ * its state away. A virtual interface of a self-virtualizing device (--vif) has it.
+ */
+export interface MigrationAssist {
+  /** When it resolves, every page that the device writes from now on is logged, or none is. */
+  setLogging(on: boolean): Promise<void>;
+  /** Moves what was logged since the last call into `marks`. Returns how many pages there were. */
+  collect(marks: DirtyMarks): number;
+  /** When setRunning(false) resolves, the device writes no memory any more. */
+  setRunning(on: boolean): Promise<void>;
+  /** The vCPU and the device stand still. */
+  save(): Promise<StateFields>;
+  /** Hostile fields are refused before anything is changed. The device does not run yet: setRunning(true) after commitment. */
+  restore(state: StateFields): Promise<void>;
 }
 
 export interface TrackerContext extends DeviceContext {
@@ -170,8 +189,9 @@ export type ArrivalCounters = Readonly<Record<string, number>>;
  *
  *   iommu-dirty-bits   DeviceContext.iommuDirty
  *   pci-hotplug        DeviceContext.hotplug: the VF is away while the VM is migrated
+ *   migration-assist   DeviceContext.assist: the device logs what it writes and gives its state away
  */
-export const HOST_FEATURES = ['iommu-dirty-bits', 'pci-hotplug'] as const;
+export const HOST_FEATURES = ['iommu-dirty-bits', 'pci-hotplug', 'migration-assist'] as const;
 export type HostFeature = (typeof HOST_FEATURES)[number];
 
 export interface PluginClaims {

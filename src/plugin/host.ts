@@ -115,6 +115,7 @@ export class PluginMigrator implements DeviceMigrator {
       policy: parts.policy,
       statistics: parts.statistics,
       iommuDirty: parts.iommuDirty,
+      assist: parts.assist,
       hotplug: parts.hotplug,
       guest: parts.guest,
       raiseInterrupt: (vector) => parts.raiseInterrupt(vector),
@@ -166,6 +167,11 @@ export class PluginMigrator implements DeviceMigrator {
     if (requires.includes('iommu-dirty-bits') && this.#context.iommuDirty === null) {
       throw new PluginRequirementError(
         `plugin ${name} reads the IOMMU's dirty bits, and this host's IOMMU keeps none: start the VM's process with --iommu dirty-bits=on`,
+      );
+    }
+    if (requires.includes('migration-assist') && this.#context.assist === null) {
+      throw new PluginRequirementError(
+        `plugin ${name} has the device log and give away its own state, which this one cannot: give the VM a virtual interface (--vif)`,
       );
     }
     if (requires.includes('pci-hotplug') && !this.#context.hotplug.supported) {

@@ -30,7 +30,9 @@ export interface ShuttleOptions {
   /** Further plugins that the destination knows, by folder. */
   readonly plugins?: readonly string[];
   /** The guest's interfaces, in the order of their slots; one VF when left out. All are on the one segment. */
-  readonly devices?: readonly ('vf' | 'net')[];
+  readonly devices?: readonly ('vf' | 'net' | 'vif')[];
+  /** Cores of the self-virtualizing devices behind `vif`. */
+  readonly vifCores?: number;
   /** Further arguments of both processes. */
   readonly both?: readonly string[];
   /** Further arguments of the process that boots the guest. */
@@ -51,7 +53,7 @@ export class Shuttle {
   #hops = 0;
   /** What both processes are told. */
   readonly #both: readonly string[];
-  readonly #devices: readonly ('vf' | 'net')[];
+  readonly #devices: readonly ('vf' | 'net' | 'vif')[];
 
   private constructor(
     lab: Lab,
@@ -59,7 +61,7 @@ export class Shuttle {
     [here, there]: readonly [Side, Side],
     uri: string,
     both: readonly string[],
-    devices: readonly ('vf' | 'net')[],
+    devices: readonly ('vf' | 'net' | 'vif')[],
   ) {
     this.lab = lab;
     this.station = station;
@@ -81,11 +83,16 @@ export class Shuttle {
       const both = [...speed, ...known, ...(options.both ?? [])];
       const wires = [lab.port('p0'), lab.port('p1')] as const;
       const uri = `unix:${lab.folder}/hop-0.sock`;
+      const deviceCores = (device: string): string =>
+        device === 'vif' && options.vifCores !== undefined ? `,cores=${options.vifCores}` : '';
       const machine = ['--memory', memory, '--append', `ip=${GUEST_IP} ${append}`.trim(), ...both];
       const [a, b] = await Promise.all([
         lab.vmm(`a-${process.pid}`, [
           ...['run', image, ...machine],
-          ...devices.flatMap((device, index) => [`--${device}`, `mac=${guestMac(index)},wire=${wires[0]}`]),
+          ...devices.flatMap((device, index) => [
+            `--${device}`,
+            `mac=${guestMac(index)},wire=${wires[0]}${deviceCores(device)}`,
+          ]),
           ...run,
         ]),
         lab.vmm(`b-${process.pid}`, receiveArguments(uri, wires[1], devices, both)),
@@ -160,6 +167,7 @@ export class Shuttle {
       uri: this.#uri,
       'x-srvm-vfs': this.#cards('vf'),
       'x-srvm-nets': this.#cards('net'),
+      'x-srvm-vifs': this.#cards('vif'),
     });
   }
 
@@ -183,7 +191,7 @@ export class Shuttle {
     this.#there = { vmm: replacement, wire };
   }
 
-  #cards(kind: 'vf' | 'net'): { wire: string }[] {
+  #cards(kind: 'vf' | 'net' | 'vif'): { wire: string }[] {
     return this.#devices.filter((device) => device === kind).map(() => ({ wire: this.#there.wire }));
   }
 

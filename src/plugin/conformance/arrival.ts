@@ -7,7 +7,7 @@ import type { MigrationRig } from './rig.js';
 import { TEST_MAC, TestHost } from './test-host.js';
 
 export class Arrival {
-  readonly host = new TestHost({ incoming: true });
+  readonly host: TestHost;
   readonly rig: MigrationRig;
   readonly migrator: PluginMigrator;
 
@@ -17,6 +17,8 @@ export class Arrival {
     options: Readonly<Record<string, string>> = {},
   ) {
     this.rig = rig;
+    const assist = definition.requires?.includes('migration-assist') === true;
+    this.host = new TestHost({ incoming: true, assist });
     this.migrator = new PluginMigrator({
       definition,
       options: resolveOptions(definition, options),
@@ -28,7 +30,7 @@ export class Arrival {
   async activate(state: Uint8Array): Promise<void> {
     await this.restore(state);
     this.rig.driver.host = this.host;
-    await this.migrator.announce();
+    await this.rig.whileStepping(this.migrator.announce(), () => this.engine());
   }
 
   /** Everything but the guest, which does not run yet. */

@@ -21,7 +21,10 @@ export interface RigOptions {
 
 /** What a plugin requires of a source's host, it gets. */
 const hostFor = ({ requires = [] }: PluginDefinition): TestHost =>
-  new TestHost({ iommuDirtyBits: requires.includes('iommu-dirty-bits') });
+  new TestHost({
+    iommuDirtyBits: requires.includes('iommu-dirty-bits'),
+    assist: requires.includes('migration-assist'),
+  });
 
 export class MigrationRig {
   readonly host: TestHost;

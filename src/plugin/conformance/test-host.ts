@@ -33,6 +33,7 @@ import { CONTROL_BYTES, CTRL, layoutFor, type MemoryLayout, SCRATCH_BYTES } from
 import type { DeviceAccess, DeviceParts } from '../device-access.js';
 import { type ExitStart, openExits } from '../exit-entry.js';
 import { REG } from '../vf82599/registers.js';
+import { assistOf } from './assisted-device.js';
 import { TestClock } from './test-clock.js';
 
 export const TEST_RAM_BYTES = 16 * 1024 * 1024;
@@ -49,6 +50,8 @@ export interface TestHostOptions {
   readonly incoming?: boolean;
   /** The IOMMU keeps dirty bits. */
   readonly iommuDirtyBits?: boolean;
+  /** The device helps with its own migration. */
+  readonly assist?: boolean;
 }
 
 export class TestHost {
@@ -113,7 +116,7 @@ export class TestHost {
         { iovaStart: 0, memoryOffset: 0, bytes: ramBytes, writable: true },
         { iovaStart: scratchOffset, memoryOffset: scratchOffset, bytes: SCRATCH_BYTES, writable: true },
       ],
-      { dirtyBits: options.iommuDirtyBits === true },
+      { dirtyBits: options.iommuDirtyBits === true || options.assist === true },
     );
     this.#truth = new Uint8Array(this.#domain.truth, 0, layout.ramPages);
     this.engine.attach(VF, this.#domain);
@@ -135,7 +138,7 @@ export class TestHost {
       () => 1 << TEST_SLOT,
       () => this.#config.write32(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET),
     );
-    this.access = this.#accessOf(pfBar);
+    this.access = this.#accessOf(pfBar, options.assist === true);
   }
 
   // --- the guest ------------------------------------------------------------------------------------------------------
@@ -241,7 +244,7 @@ export class TestHost {
     );
   }
 
-  #accessOf(pfBar: PfBar): DeviceAccess {
+  #accessOf(pfBar: PfBar, isAssisted: boolean): DeviceAccess {
     const { layout } = this;
     const bar = this.#guestBar;
     const window = {
@@ -278,6 +281,7 @@ export class TestHost {
       },
       statistics: { read: () => bar.statistics(), continueFrom: (values) => bar.continueFrom(values) },
       iommuDirty: dirtyBitsOf(this.#domain, layout),
+      assist: null,
       hotplug: this.#hotplug.add(TEST_SLOT, {
         attach: async () => this.engine.attach(VF, this.#domain),
         detach: async () => {
@@ -298,7 +302,7 @@ export class TestHost {
       announce,
     };
     return {
-      parts,
+      parts: isAssisted ? { ...parts, iommuDirty: null, assist: assistOf(parts) } : parts,
       handle: null,
       opener: new URL('./no-thread.js', import.meta.url),
       exits: this.#exits,

@@ -86,15 +86,24 @@ export class DeviceSwitch implements FrameTaker {
 
   add(vif: VifPort): void {
     this.#vifs.add(vif);
-    this.#stations.set(stationKey(vif.port.macLow, vif.port.macHigh), vif);
+    this.refresh(vif);
     if (vif.isOwn) this.#meters.set(vif, new RateMeter());
   }
 
   remove(vif: VifPort): void {
     this.#vifs.delete(vif);
     this.#meters.delete(vif);
-    const key = stationKey(vif.port.macLow, vif.port.macHigh);
-    if (this.#stations.get(key) === vif) this.#stations.delete(key);
+    this.#forget(vif);
+  }
+
+  /** Its address may be another one: a guest that arrived has brought it. */
+  refresh(vif: VifPort): void {
+    this.#forget(vif);
+    this.#stations.set(stationKey(vif.port.macLow, vif.port.macHigh), vif);
+  }
+
+  #forget(vif: VifPort): void {
+    for (const [key, each] of this.#stations) if (each === vif) this.#stations.delete(key);
   }
 
   /** One turn. Returns how many frames were moved; 0: nothing to do until somebody rings, or dueNs. */
