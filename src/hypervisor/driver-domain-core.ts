@@ -144,7 +144,7 @@ const resting = new Int32Array(new SharedArrayBuffer(4));
 const pause = (ms: number): void => void Atomics.wait(resting, 0, 0, ms);
 
 const data = workerData as DriverDomainWorkerData;
-nameThread('driver domain');
+nameThread('srvm driver dom');
 try {
   new DriverDomainCore(data).run();
 } catch (error) {

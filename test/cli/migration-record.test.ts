@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { migrationRecord } from '../../src/cli/migration-record.js';
 import type { VmmMigrationReport } from '../../src/control/vmm-migration.js';
+import { EXIT_REASON, type ExitCounts } from '../../src/hypervisor/vm-exits.js';
 import { emptyDowntimeParts, type RoundReport } from '../../src/migration/report.js';
 
 const round = (number: number, startedAtMs: number, guestStopped: boolean): RoundReport => ({
@@ -48,19 +49,7 @@ const REPORT: VmmMigrationReport = {
   verdict: null,
   dmaCoverage: null,
   notes: ['scan was lapped'],
-  exits: {
-    configRead: 0,
-    configWrite: 0,
-    msixRead: 0,
-    msixWrite: 0,
-    trappedRead: 0,
-    trappedWrite: 0,
-    turnWait: 0,
-    remapWait: 0,
-    paravirtualRead: 0,
-    paravirtualWrite: 0,
-    paravirtualNotify: 0,
-  },
+  exits: Object.fromEntries(Object.keys(EXIT_REASON).map((reason) => [reason, 0])) as ExitCounts,
   cores: [{ atMs: 30, percent: { vcpu: 80, nic: 40 } }],
 };
 
