@@ -27,6 +27,7 @@ export class DirtyRounds {
   readonly #cpu: Uint8Array;
   readonly #dma: Uint8Array;
   readonly #allDma: Uint8Array;
+  readonly #allCpu: Uint8Array;
   readonly #truth: Uint8Array;
   readonly #around: Uint8Array;
 
@@ -39,6 +40,7 @@ export class DirtyRounds {
     this.#cpu = new Uint8Array(pages);
     this.#dma = new Uint8Array(pages);
     this.#allDma = new Uint8Array(pages);
+    this.#allCpu = new Uint8Array(pages);
     this.#truth = new Uint8Array(pages);
     this.#around = new Uint8Array(pages);
   }
@@ -68,7 +70,7 @@ export class DirtyRounds {
   /** Null where the truth is not recorded. Only after the last harvest. */
   coverage(): DmaCoverage | null {
     if (!this.#vm.groundTruth || !this.#device) return null;
-    return dmaCoverage(this.#truth, this.#allDma, this.#around);
+    return dmaCoverage(this.#truth, this.#allDma, this.#around, this.#allCpu);
   }
 
   #merge(): Omit<Harvest, 'notes'> {
@@ -81,6 +83,7 @@ export class DirtyRounds {
     let both = 0;
     for (let page = 0; page < map.length; page++) {
       if (cpu[page] !== 0) {
+        this.#allCpu[page] = 1;
         if (dma[page] !== 0) both++;
         else cpuOnly++;
       } else if (dma[page] !== 0) dmaOnly++;

@@ -64,6 +64,8 @@ export interface DmaCoverage {
   readonly pagesWritten: number;
   readonly pagesMarked: number;
   readonly pagesMissed: number;
+  /** Of the missed ones, those that the vCPU's log has not either: where the guest helps, its log is what counts. */
+  readonly pagesInNoLog: number;
   /** Marked, never written: copied for nothing. */
   readonly pagesOverMarked: number;
   readonly missed: readonly number[];
@@ -74,8 +76,14 @@ export interface DmaCoverage {
  * @param written ground truth, one byte per page
  * @param marked the tracker's marks
  * @param around written while tracking was being started: marked or not, both are right
+ * @param cpu what the vCPU's log had in the same time
  */
-export function dmaCoverage(written: Uint8Array, marked: Uint8Array, around: Uint8Array): DmaCoverage {
+export function dmaCoverage(
+  written: Uint8Array,
+  marked: Uint8Array,
+  around: Uint8Array,
+  cpu: Uint8Array,
+): DmaCoverage {
   let pagesWritten = 0;
   let pagesMarked = 0;
   const missed: number[] = [];
@@ -90,6 +98,7 @@ export function dmaCoverage(written: Uint8Array, marked: Uint8Array, around: Uin
     pagesWritten,
     pagesMarked,
     pagesMissed: missed.length,
+    pagesInNoLog: missed.filter((page) => cpu[page] === 0).length,
     pagesOverMarked: overMarked.length,
     missed: missed.slice(0, MAX_NAMED_PAGES),
     overMarked: overMarked.slice(0, MAX_NAMED_PAGES),

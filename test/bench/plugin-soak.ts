@@ -97,8 +97,10 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
 
 function problemsOf(claims: FullClaims, { verdict, dmaCoverage, notes }: VmmMigrationReport): string[] {
   if (verdict === null || dmaCoverage === null) return ['nothing was verified'];
-  if (!claims.tracksEveryPage) return [];
   const problems: string[] = [];
+  if (claims.needsGuestHelp && dmaCoverage.pagesInNoLog > 0)
+    problems.push(`${dmaCoverage.pagesInNoLog} pages that DMA wrote are in no log`);
+  if (!claims.tracksEveryPage) return problems;
   if (verdict.pagesDiffering > 0)
     problems.push(`${verdict.pagesDiffering} pages differ (notes: ${notes.join('; ')})`);
   if (dmaCoverage.pagesMissed > 0)

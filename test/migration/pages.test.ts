@@ -231,14 +231,17 @@ describe('DMA coverage', () => {
     const written = Uint8Array.of(1, 1, 0, 0, 0);
     const marked = Uint8Array.of(1, 0, 1, 1, 0);
     const around = Uint8Array.of(0, 0, 0, 1, 1);
-    expect(dmaCoverage(written, marked, around)).toEqual({
+    const cpu = Uint8Array.of(0, 1, 0, 0, 0);
+    expect(dmaCoverage(written, marked, around, cpu)).toEqual({
       pagesWritten: 2,
       pagesMarked: 3,
       pagesMissed: 1,
+      pagesInNoLog: 0,
       pagesOverMarked: 1,
       missed: [1],
       overMarked: [2],
     });
+    expect(dmaCoverage(written, marked, around, new Uint8Array(5)).pagesInNoLog).toBe(1);
     expect(namePages([1, 2], 2)).toBe('pages at 0x1000, 0x2000');
   });
 });

@@ -74,6 +74,9 @@ export class AssistedRun {
     const { verdict, notes } = report;
     expect(verdict?.pagesCompared).toBe(report.ramBytes / 4096);
     expect(verdict?.pagesDiffering, notes.join('; ')).toBe(0);
+    // DMA wrote them, and the vCPU's log has them all
+    expect(report.dmaCoverage?.pagesWritten).toBeGreaterThan(0);
+    expect(report.dmaCoverage?.pagesInNoLog).toBe(0);
     await repliesGoOn(this.probe, 300);
     const now = await this.shuttle.guestCounters();
     for (const index of GROWING) {
