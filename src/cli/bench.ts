@@ -2,8 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { Command } from 'commander';
-import type { Benchmark, BenchRow } from '../measure/benchmark.js';
+import { Command, Option } from 'commander';
+import type { Benchmark, BenchmarkOptions, BenchRow } from '../measure/benchmark.js';
 import { OptionError } from './options.js';
 import { printJson, printTable } from './output.js';
 
@@ -15,9 +15,15 @@ export function benchCommand(): Command {
     .description('run the benchmarks: ratios inside one run, medians and spread, nothing asserted')
     .argument('[name]', 'one benchmark; all of them without a name')
     .option('--trips <n>', 'linux-soak: round trips in each mode', Number)
+    .addOption(
+      new Option('--against <what>', 'linux: the same kernel in QEMU, in the same run').choices(['qemu']),
+    )
     .option('--json', 'print JSON', false)
-    .addHelpText('after', '\nExamples:\n  srvm bench page-transfer\n  srvm bench linux-soak --trips 20')
-    .action(async (name: string | undefined, options: { json: boolean; trips?: number }) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  srvm bench page-transfer\n  srvm bench linux-soak --trips 20\n  srvm bench linux --against qemu',
+    )
+    .action(async (name: string | undefined, options: BenchmarkOptions & { json: boolean }) => {
       if (options.trips !== undefined && !(Number.isInteger(options.trips) && options.trips > 0))
         throw new OptionError('--trips must be a whole number above 0');
       const names = readdirSync(folder)

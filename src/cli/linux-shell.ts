@@ -27,10 +27,13 @@ export class LinuxShellError extends Error {
 export class LinuxShell {
   readonly #name: string;
   readonly #terminal: Terminal;
+  readonly #lookEveryMs: number;
   #commands = 0;
 
-  constructor(name: string, terminal: Terminal) {
+  /** @param lookEveryMs how late the end of a command is noticed at worst. */
+  constructor(name: string, terminal: Terminal, lookEveryMs = LOOK_EVERY_MS) {
     this.#name = name;
+    this.#lookEveryMs = lookEveryMs;
     this.#terminal = terminal;
   }
 
@@ -65,17 +68,17 @@ export class LinuxShell {
     for (let at = 0; at < bytes.length; ) {
       const taken = await this.#terminal.type(bytes.subarray(at).toString());
       at += taken;
-      if (at < bytes.length) await sleep(LOOK_EVERY_MS);
+      if (at < bytes.length) await sleep(this.#lookEveryMs);
     }
   }
 
   async #until(what: string, patienceMs: number, done: () => boolean): Promise<void> {
-    for (let waitedMs = 0; !done(); waitedMs += LOOK_EVERY_MS) {
+    for (let waitedMs = 0; !done(); waitedMs += this.#lookEveryMs) {
       if (waitedMs > patienceMs) {
         const last = this.#terminal.text().split('\n').slice(-12).join('\n');
         throw new LinuxShellError(`${this.#name} has not got to ${what} within ${patienceMs} ms:\n${last}`);
       }
-      await sleep(LOOK_EVERY_MS);
+      await sleep(this.#lookEveryMs);
     }
   }
 }

@@ -20,6 +20,8 @@ export interface BenchRow {
 export interface BenchmarkOptions {
   /** Round trips in each mode. */
   readonly trips?: number;
+  /** What runs the same work beside it. */
+  readonly against?: 'qemu';
 }
 
 export interface Benchmark {

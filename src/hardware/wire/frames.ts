@@ -21,6 +21,7 @@ export const ETHERTYPE_ARP = 0x0806;
 export const PROTOCOL_ICMP = 1;
 export const ICMP_ECHO_REQUEST = 8;
 export const ICMP_ECHO_REPLY = 0;
+export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;

@@ -18,6 +18,7 @@ import {
   MIN_FRAME_BYTES,
   macBytes,
   PROTOCOL_ICMP,
+  PROTOCOL_TCP,
   PROTOCOL_UDP,
   readU16,
   readU32,
@@ -36,6 +37,9 @@ export type DatagramHandler = (
   nowNs: number,
   sourcePort: number,
 ) => void;
+
+/** One TCP segment to this station: its header is at `at`. Valid during the call only. */
+export type SegmentHandler = (bytes: Uint8Array, at: number, length: number, nowNs: number) => void;
 
 /** What a peer carries. */
 export interface Load {
@@ -59,6 +63,7 @@ const RECEIVE_BUDGET = 512;
 const FIRST_EPHEMERAL_PORT = 40_000;
 
 const ICMP_HEADER_BYTES = 8;
+const TCP_HEADER_BYTES = 20;
 
 export class TrafficPeer implements Steppable {
   readonly clock: Clock;
@@ -70,6 +75,7 @@ export class TrafficPeer implements Steppable {
   private readonly reader = new FrameReader();
   private readonly loads: Load[] = [];
   private readonly handlers: (DatagramHandler | undefined)[] = new Array(65536).fill(undefined);
+  private readonly segments: SegmentHandler[] = [];
   private readonly pings = new Map<number, DatagramHandler>();
   private readonly neighbours = new Map<number, Uint8Array>();
   private readonly askedNs = new Map<number, number>();
@@ -120,6 +126,12 @@ export class TrafficPeer implements Steppable {
   bindPing(identifier: number, handler: DatagramHandler | null): void {
     if (handler === null) this.pings.delete(identifier);
     else this.pings.set(identifier, handler);
+  }
+
+  /** Every TCP segment to this station goes to the handler too. Returns what ends that. */
+  onSegment(handler: SegmentHandler): () => void {
+    this.segments.push(handler);
+    return () => void this.segments.splice(this.segments.indexOf(handler), 1);
   }
 
   /** A port that nobody has bound. */
@@ -180,6 +192,10 @@ export class TrafficPeer implements Steppable {
         this.nowNs,
         reader.sourcePort,
       );
+    } else if (reader.protocol === PROTOCOL_TCP && reader.transportBytes >= TCP_HEADER_BYTES) {
+      for (const handler of this.segments) {
+        handler(bytes, reader.transportOffset, reader.transportBytes, this.nowNs);
+      }
     } else if (reader.protocol === PROTOCOL_ICMP && reader.transportBytes >= ICMP_HEADER_BYTES) {
       const type = bytes[reader.transportOffset];
       if (type === ICMP_ECHO_REQUEST) this.answerPing(bytes, offset, length);

@@ -1,0 +1,268 @@
+/**
+ * Debian's riscv64 kernel on srvm, and, with --against qemu, on QEMU in the same run: how fast it boots, computes, sends,
+ * receives, and moves.
+ *
+ *   boots -> integer loop -> TCP in, TCP out -> idle moves -> moves under TCP, with a 1 kHz ping beside it -> (next monitor)
+ *
+ * Guest, card, switch, stations and both ends of a migration share the machine's cores; a ping may be late because its own
+ * process was: that is printed beside the gap, and so is the gap of the same time without a migration.
+ */
+import { Lab, sleep } from '../../src/cli/lab.js';
+import { type Benchmark, type BenchmarkOptions, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
+import { EchoProbe, type EchoProbeReport } from '../../src/measure/load/echo-probe.js';
+import { IperfClient } from '../../src/measure/load/iperf-client.js';
+import type { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
+import { isImageBuilt, NOT_BUILT } from '../scenarios/linux-guests.js';
+import { logSlowdowns } from './linux-log-cost.js';
+import { arithmeticInstructions, arithmeticProgram, typedProgram } from './linux-programs.js';
+import { QemuSubject, qemuVersion } from './linux-qemu.js';
+import { SrvmSubject } from './linux-srvm.js';
+import { type Boot, GUEST, type Guest, type Move, type Subject } from './linux-subject.js';
+
+const BOOTS = 3;
+const LOOP_RUNS = 5;
+/** Of a loop whose length is measured first. */
+const LOOP_MS = 1500;
+const TRIAL_ROUNDS = 4_000_000;
+const TCP_SAMPLES = 5;
+const SAMPLE_MS = 1000;
+const WARM_UP_MS = 1000;
+const IDLE_MOVES = 6;
+const LOADED_MOVES = 4;
+/** Before a move and after it. */
+const MARGIN_MS = 700;
+const SETTLE_MS = 1000;
+const PROBE_HZ = 1000;
+const PEER = { mac: '52:54:00:00:00:fe', ip: '10.0.0.1' } as const;
+const METHODS = ['scan', 'shadow-doorbell'] as const;
+
+interface LoadedMove {
+  readonly move: Move;
+  readonly probe: EchoProbeReport;
+  readonly quiet: EchoProbeReport;
+  /** Mb/s before and after. */
+  readonly before: number;
+  readonly after: number;
+}
+
+interface Results {
+  readonly boots: readonly Boot[];
+  readonly mips: readonly number[];
+  readonly tcpIn: readonly number[];
+  readonly tcpOut: readonly number[];
+  readonly idle: readonly Move[];
+  readonly loadedIn: readonly LoadedMove[];
+  readonly loadedOut: readonly LoadedMove[];
+}
+
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+
+async function loopMips({ shell }: Guest): Promise<number[]> {
+  const timed = async (rounds: number): Promise<number> => {
+    for (const line of typedProgram(arithmeticProgram(rounds), '/tmp/loop')) await shell.run(line);
+    const startedMs = performance.now();
+    const { status, output } = await shell.run('/tmp/loop', 120_000);
+    if (status !== 0) throw new Error(`the integer loop ended with ${status}: ${output}`);
+    return performance.now() - startedMs;
+  };
+  // what typing, starting and ending a program takes is the same for both lengths
+  const shortMs = await timed(1);
+  const trialMs = await timed(TRIAL_ROUNDS);
+  const rounds = Math.round(TRIAL_ROUNDS * Math.max(1, LOOP_MS / Math.max(trialMs - shortMs, 1)));
+  const mips: number[] = [];
+  for (let run = 0; run < LOOP_RUNS; run++) {
+    mips.push(arithmeticInstructions(rounds) / 1e3 / ((await timed(rounds)) - shortMs));
+  }
+  return mips;
+}
+
+async function mbps(client: IperfClient, ms: number): Promise<number> {
+  const [bytes, atMs] = [client.bytes, performance.now()];
+  await sleep(ms);
+  return ((client.bytes - bytes) * 8) / 1e3 / (performance.now() - atMs);
+}
+
+async function withTcp<T>(
+  peer: TrafficPeer,
+  reverse: boolean,
+  action: (client: IperfClient) => Promise<T>,
+): Promise<T> {
+  const client = new IperfClient({ peer, targetIp: GUEST.ip, reverse });
+  await client.start();
+  try {
+    await sleep(WARM_UP_MS);
+    return await action(client);
+  } finally {
+    await client.stop();
+  }
+}
+
+async function probeWhile<T>(peer: TrafficPeer, action: () => Promise<T>): Promise<[EchoProbeReport, T]> {
+  const probe = new EchoProbe({ peer, targetIp: GUEST.ip, rateHz: PROBE_HZ, ping: true });
+  probe.start();
+  await sleep(MARGIN_MS);
+  const result = await action();
+  await sleep(MARGIN_MS);
+  probe.stop();
+  return [probe.report(), result];
+}
+
+function loadedMove(guest: Guest, peer: TrafficPeer, reverse: boolean, index: number): Promise<LoadedMove> {
+  return withTcp(peer, reverse, async (client) => {
+    const before = await mbps(client, SAMPLE_MS);
+    const [probe, move] = await probeWhile(peer, () => guest.move(METHODS[index % 2]!));
+    const after = client.isOpen ? await mbps(client, SAMPLE_MS) : 0;
+    const [quiet] = await probeWhile(peer, () => sleep(move.totalMs));
+    return { move, probe, quiet, before, after };
+  });
+}
+
+async function times<T>(count: number, action: (index: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let index = 0; index < count; index++) results.push(await action(index));
+  return results;
+}
+
+export async function measure(subject: Subject, peer: TrafficPeer): Promise<Results> {
+  say(`${subject.name}: boots`);
+  const boots: Boot[] = [];
+  for (let boot = 1; boot < BOOTS; boot++) {
+    const guest = await subject.start();
+    boots.push(guest.boot);
+    await guest.close();
+  }
+  const guest = await subject.start();
+  boots.push(guest.boot);
+  try {
+    say(`${subject.name}: integer loop`);
+    const mips = await loopMips(guest);
+    say(`${subject.name}: TCP`);
+    const flow = (reverse: boolean) =>
+      withTcp(peer, reverse, (client) => times(TCP_SAMPLES, () => mbps(client, SAMPLE_MS)));
+    const [tcpIn, tcpOut] = [await flow(false), await flow(true)];
+    say(`${subject.name}: moves while idle`);
+    const idle = await times(IDLE_MOVES, async (index) => {
+      await sleep(SETTLE_MS);
+      return guest.move(METHODS[index % 2]!);
+    });
+    say(`${subject.name}: moves under TCP`);
+    const loadedIn = await times(LOADED_MOVES, (index) => loadedMove(guest, peer, false, index));
+    const loadedOut = await times(LOADED_MOVES, (index) => loadedMove(guest, peer, true, index));
+    return { boots, mips, tcpIn, tcpOut, idle, loadedIn, loadedOut };
+  } finally {
+    await guest.close();
+  }
+}
+
+type Reach = { readonly atLeast?: number; readonly atMost?: number };
+
+/** Goals are srvm's own. */
+export function rowsOf(name: string, results: Results, hasGoals: boolean): BenchRow[] {
+  const row = (what: string, samples: readonly number[], reach?: Reach) =>
+    rowOf(`${name}: ${what}`, samples, hasGoals ? reach : undefined);
+  const { boots, idle } = results;
+  const loaded = (direction: string, moves: readonly LoadedMove[]) => [
+    row(
+      `TCP ${direction}, moving: longest gap of a 1 kHz ping, ms`,
+      moves.map(({ probe }) => probe.longestGapMs),
+      { atMost: 30 },
+    ),
+    row(
+      '  the same time without moving, ms',
+      moves.map(({ quiet }) => quiet.longestGapMs),
+    ),
+    row(
+      '  how late the ping itself was at worst, ms',
+      moves.map(({ probe }) => probe.longestStallMs),
+    ),
+    row(
+      '  pings lost',
+      moves.map(({ probe }) => probe.lost),
+    ),
+    row(
+      '  traffic afterwards / before',
+      moves.map(({ before, after }) => after / before),
+    ),
+    row(
+      '  total time, ms',
+      moves.map(({ move }) => move.totalMs),
+    ),
+  ];
+  return [
+    row(
+      'boot to /init from the start of the process, s',
+      boots.map(({ wallMs }) => wallMs / 1e3),
+      { atMost: 6 },
+    ),
+    row(
+      "  by the guest's own clock, s",
+      boots.map(({ guestMs }) => guestMs / 1e3),
+    ),
+    row('integer loop, MIPS', results.mips, { atLeast: 150 }),
+    row('TCP into the guest, Mb/s', results.tcpIn, { atLeast: 300 }),
+    row('TCP out of the guest, Mb/s', results.tcpOut, { atLeast: 1000 }),
+    row(
+      `idle ${GUEST.memoryMiB} MiB, total time, ms`,
+      idle.map(({ totalMs }) => totalMs),
+      { atMost: 190 },
+    ),
+    row(
+      '  downtime as the monitor says, ms',
+      idle.map(({ downtimeMs }) => downtimeMs),
+    ),
+    ...loaded('in', results.loadedIn),
+    ...loaded('out', results.loadedOut),
+  ];
+}
+
+/** What cannot be measured is told, and costs nothing of the rest. */
+async function attempt(what: string, action: () => Promise<BenchRow[]>): Promise<BenchRow[]> {
+  try {
+    return await action();
+  } catch (error) {
+    say(`${what} was not measured to its end: ${(error as Error).message}`);
+    return [];
+  }
+}
+
+async function run(options: BenchmarkOptions = {}): Promise<BenchRow[]> {
+  if (!isImageBuilt) {
+    say(`nothing was measured: ${NOT_BUILT}`);
+    return [];
+  }
+  const lab = Lab.create();
+  try {
+    const peer = lab.peer(PEER.mac, PEER.ip);
+    const rows = await attempt('srvm', async () =>
+      rowsOf('srvm', await measure(new SrvmSubject(lab), peer), true),
+    );
+    say('srvm: the dirty log');
+    const slower = 'srvm: slower by the dirty log, a program that copies memory, x';
+    rows.push(
+      ...(await attempt('the dirty log', async () => [
+        rowOf(slower, await logSlowdowns(), { atMost: 1.05 }),
+      ])),
+    );
+    if (options.against !== 'qemu') return rows;
+    const version = qemuVersion();
+    if (version === null) {
+      say('QEMU was not measured: qemu-system-riscv64 is not installed (Debian: qemu-system-misc, opensbi)');
+      return rows;
+    }
+    say(`beside it: ${version}; virtio-net, as its emulated VF does not survive a migration`);
+    const beside = await attempt('QEMU', async () =>
+      rowsOf('qemu', await measure(new QemuSubject(lab), peer), false),
+    );
+    return [...rows, ...beside];
+  } finally {
+    await lab.close();
+  }
+}
+
+export const benchmark: Benchmark = {
+  name: 'linux',
+  what: `Debian's riscv64 kernel, ${GUEST.memoryMiB} MiB, default command line of the image; stock ixgbevf on an SR-IOV VF`,
+  run,
+};
