@@ -51,9 +51,12 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const dirtyBits = definition.requires?.includes('iommu-dirty-bits') === true;
   // without its VF a guest wants another way to the network
   const needsStandby = definition.requires?.includes('pci-hotplug') === true;
+  // such a device is one that virtualises itself
+  const isAssisted = definition.requires?.includes('migration-assist') === true;
   const shuttle = await Shuttle.open({
     image,
-    devices: needsStandby ? ['vf', 'net'] : ['vf'],
+    devices: isAssisted ? ['vif'] : needsStandby ? ['vf', 'net'] : ['vf'],
+    ...(isAssisted ? { vifCores: 2 } : {}),
     memory: options.memory,
     plugins: [plugin],
     both: [...(dirtyBits ? ['--iommu', 'dirty-bits=on'] : []), ...(options.both ?? [])],
