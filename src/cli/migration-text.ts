@@ -87,10 +87,12 @@ export function verifierText({ verdict, dmaCoverage }: MigrationReport): string 
         ? `all ${verdict.pagesCompared} pages equal the source at the switch`
         : `${verdict.pagesDiffering} of ${verdict.pagesCompared} pages DIFFER, the first: ${verdict.differing.slice(0, 8).join(', ')}`;
   if (dmaCoverage === null) return bytes;
-  const { pagesWritten, pagesMissed, pagesOverMarked } = dmaCoverage;
+  const { pagesWritten, pagesMissed, pagesInNoLog, pagesOverMarked } = dmaCoverage;
   const dma =
     pagesMissed === 0
       ? `every one of ${pagesWritten} DMA-written pages was caught`
-      : `${pagesMissed} of ${pagesWritten} DMA-written pages were MISSED`;
+      : pagesInNoLog === 0
+        ? `${pagesMissed} of ${pagesWritten} DMA-written pages were not marked, and are in the vCPU's log`
+        : `${pagesMissed} of ${pagesWritten} DMA-written pages were MISSED`;
   return `${bytes}; ${dma} (${pagesOverMarked} marked beyond them)`;
 }
