@@ -7,6 +7,7 @@ import { QmpServer } from '../control/qmp-server.js';
 import { controlSocketOf } from '../control/runtime-dir.js';
 import { Vmm } from '../control/vmm.js';
 import { VmmMigrations } from '../control/vmm-migration.js';
+import { type InterruptFlags, interruptOptions } from './interrupt-options.js';
 import { OptionError, parseKeyValues } from './options.js';
 import { GuestTerminal } from './terminal.js';
 
@@ -19,6 +20,7 @@ export interface ServeOptions {
   readonly mtu: number | undefined;
   /** Of the ports: 1 or 2. */
   readonly trafficClasses: number | undefined;
+  readonly interrupts: InterruptFlags;
   /** --iommu, as it was given. */
   readonly iommu: string | undefined;
   /** Further plugins, by folder or package. */
@@ -59,6 +61,7 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
   const vmm: Vmm = new Vmm({
     name,
     iommuDirtyBits: iommuDirtyBits(options.iommu),
+    interrupts: interruptOptions(options.interrupts),
     emit: (event, data) => server?.emit(event, data),
     ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),
     ...(options.mtu === undefined ? {} : { mtu: options.mtu }),

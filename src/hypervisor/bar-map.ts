@@ -47,6 +47,8 @@ export const BAR_WORD = {
   exitOrders: 11,
   /** 7 words of offsets. */
   statistics: 12,
+  /** Non-zero: the hypervisor sets the interrupt intervals, see coalescing.ts. */
+  throttleOwned: 19,
   shadow: 64,
 } as const;
 const BAR_MAP_BYTES = BAR_WORD.shadow * 4 + BAR0_PAGES * PAGE_BYTES;

@@ -24,6 +24,9 @@ const TWO_36 = 0x10_0000_0000;
 /** Words of the offsets, from BAR_WORD.statistics on. */
 const OFFSET = { gprc: 0, mprc: 1, gptc: 2, gorcLow: 3, gorcHigh: 4, gotcLow: 5, gotcHigh: 6 } as const;
 
+const LAST_THROTTLE = VF.VTEITR + 8;
+const isThrottle = (offset: number): boolean => offset >= VF.VTEITR && offset <= LAST_THROTTLE;
+
 export class GuestVfBar {
   readonly #bar: VfBar;
   readonly #words: Int32Array;
@@ -41,6 +44,7 @@ export class GuestVfBar {
   }
 
   write32(bar: 0 | 3, offset: number, value: number): void {
+    if (bar === 0 && isThrottle(offset) && this.#words[BAR_WORD.throttleOwned] !== 0) return;
     this.#bar.write32(bar, offset, value);
   }
 

@@ -11,6 +11,7 @@ import { blockThread, type Random, realTimers, type TimerClock, type WordWait } 
 import { compileAtFullSpeed } from '../machine/full-speed.js';
 import { VCPU_STACK_MB } from '../machine/layout.js';
 import type { VcpuEvent } from '../machine/vcpu-events.js';
+import type { DeviceModelHandle } from './device-model.js';
 import type { SlotHandle } from './guest-bus-view.js';
 import type { GuestImage } from './guest-kind.js';
 import type { NicCommand, NicReply, NicWorkerData } from './nic-messages.js';
@@ -49,6 +50,7 @@ export interface VcpuThreadBoot {
   readonly slots: readonly SlotHandle[];
   /** Paravirtual NICs. */
   readonly nets: readonly NetSlotHandle[];
+  readonly deviceModel: DeviceModelHandle | null;
 }
 
 export interface VcpuThreadEvents {
@@ -77,7 +79,11 @@ function startVcpu({ name, ...boot }: VcpuThreadBoot, events: VcpuThreadEvents):
   port1.on('message', (event: VcpuEvent) => events.onEvent(event));
   const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
     workerData: { ...boot, port: port2 } satisfies VcpuWorkerData,
-    transferList: [port2, ...boot.slots.map(({ exits }) => exits)],
+    transferList: [
+      port2,
+      ...boot.slots.map(({ exits }) => exits),
+      ...(boot.deviceModel === null ? [] : [boot.deviceModel.port]),
+    ],
     name: `vcpu ${name}`,
     resourceLimits: { stackSizeMb: VCPU_STACK_MB },
   });

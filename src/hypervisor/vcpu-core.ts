@@ -6,6 +6,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { blockThread, realClock } from '../hardware/clock.js';
 import { controlWords } from '../machine/memory.js';
 import { runVcpu } from '../machine/vcpu.js';
+import { DeviceModelCalls, type DeviceModelHandle } from './device-model.js';
 import { GuestBusView, type SlotHandle } from './guest-bus-view.js';
 import { type GuestImage, guestKind, isLinux } from './guest-kind.js';
 import { runLinux } from './linux-vcpu.js';
@@ -20,6 +21,8 @@ export interface VcpuWorkerData {
   readonly slots: readonly SlotHandle[];
   /** Paravirtual NICs. */
   readonly nets: readonly NetSlotHandle[];
+  /** What another thread does for want of an acceleration. */
+  readonly deviceModel: DeviceModelHandle | null;
 }
 
 /** The only message: where the thread's CPU account is. */
@@ -27,10 +30,11 @@ export interface VcpuThreadMessage {
   readonly threadPath: string | null;
 }
 
-const { image, memory, port, slots, nets } = workerData as VcpuWorkerData;
+const { image, memory, port, slots, nets, deviceModel } = workerData as VcpuWorkerData;
 nameThread('srvm vcpu');
 parentPort!.postMessage({ threadPath: threadPath() } satisfies VcpuThreadMessage);
 const control = controlWords(memory, guestKind(image).layout);
-const bus = new GuestBusView(slots, control, realClock, blockThread, nets);
+const calls = deviceModel === null ? null : new DeviceModelCalls(deviceModel);
+const bus = new GuestBusView(slots, control, realClock, blockThread, nets, undefined, calls);
 if (isLinux(image)) runLinux({ image, memory, port, slots: [...slots, ...nets] }, bus);
 else await runVcpu({ image, memory, port }, { bus, clock: realClock });

@@ -21,6 +21,10 @@ export const EXIT_REASON = {
   paravirtualRead: 8,
   paravirtualWrite: 9,
   paravirtualNotify: 10,
+  /** The guest is done with an interrupt line and asks for the next. */
+  endOfInterrupt: 11,
+  /** Of all these: handed to the main thread, for want of an acceleration. */
+  servedElsewhere: 12,
 } as const;
 export type ExitReason = keyof typeof EXIT_REASON;
 

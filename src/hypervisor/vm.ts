@@ -53,9 +53,20 @@ export interface VmOptions {
   readonly memory?: WebAssembly.Memory;
   /** The host's IOMMU has dirty bits. */
   readonly iommuDirtyBits?: boolean;
+  readonly interrupts?: InterruptOptions;
   /** The vCPU's thread, timers and the clock; a worker and the process's own unless a simulator has others. */
   readonly threads?: HostThreads;
   readonly onEvent?: VmListener;
+}
+
+/** How interrupts are served; what is left out is as fast as it can be, and the intervals are the driver's. */
+export interface InterruptOptions {
+  /** Accesses to the MSI-X table in the vCPU's thread; else by the main thread. */
+  readonly accelMask?: boolean;
+  /** The same for ends of interrupts, of guests that have them. */
+  readonly accelEoi?: boolean;
+  /** Who sets VTEITR; the guest's driver when left out. */
+  readonly itr?: ItrPolicy;
 }
 
 export type VmEvent =
@@ -104,6 +115,8 @@ export class VirtualMachine {
   readonly #terminalLines = new ConsoleLines((line) => this.#emit({ kind: 'console', line }));
   readonly #threads: HostThreads;
   readonly #hotplug: Hotplug;
+  readonly #coalescing: InterruptCoalescing[] = [];
+  #deviceModel: DeviceModel | null = null;
   #vcpuCore: VcpuThread | null = null;
   #exited: Promise<void> = Promise.resolve();
   #vcpuThread: string | null = null;
@@ -175,9 +188,28 @@ export class VirtualMachine {
       });
       this.#vfs.push(passed);
       await passed.attach();
+      this.#coalesce(passed, options.interrupts?.itr);
     }
+    this.#makeDeviceModel(options.interrupts ?? {});
     await this.#attachNets(options, requested.length + 1);
     await this.#startVcpu(memory);
+  }
+
+  #coalesce({ nic, vf, slot }: PassedThroughVf, itr: ItrPolicy | undefined): void {
+    if (itr === undefined) return;
+    this.#coalescing.push(new InterruptCoalescing(itr, nic.vfBar(vf), slot.barMap, this.#threads.timers));
+  }
+
+  /** Only for what is not to be done in the vCPU's thread. */
+  #makeDeviceModel({ accelMask = true, accelEoi = true }: InterruptOptions): void {
+    if (accelMask && accelEoi) return;
+    this.#deviceModel = new DeviceModel({ mask: !accelMask, eoi: !accelEoi }, (request) => {
+      if (request.kind === 'end-of-interrupt') return 0;
+      const bar3 = this.#vfs[request.slot - 1]?.view.bar3;
+      if (request.kind === 'msix-read') return bar3?.read32(request.offset) ?? 0xffff_ffff;
+      bar3?.write32(request.offset, request.value);
+      return 0;
+    });
   }
 
   async #attachNets({ nets = [], incoming = false }: VmOptions, firstSlot: number): Promise<void> {
@@ -211,6 +243,7 @@ export class VirtualMachine {
         memory,
         slots: this.#vfs.map((vf) => vf.slot),
         nets: this.#nets.map((net) => net.slot),
+        deviceModel: this.#deviceModel?.handle ?? null,
       };
       this.#vcpuCore = this.#threads.startVcpu(boot, {
         onEvent: (event) => vcpu.receive(event),
@@ -268,8 +301,10 @@ export class VirtualMachine {
   }
 
   async #tearDown(): Promise<void> {
+    for (const each of this.#coalescing) each.stop();
     this.#hotplug.close();
     await this.#stopVcpu();
+    this.#deviceModel?.close();
     for (const vf of this.#vfs) await vf.release();
     this.#vfs = [];
     for (const net of this.#nets) await net.release();

@@ -10,6 +10,8 @@ export interface GuestBus {
   barRead(slot: number, bar: number, offset: number): number;
   /** @param bytes 1, 2 or 4 where the guest's bus knows narrower writes; 4 when left out */
   barWrite(slot: number, bar: number, offset: number, value: number, bytes?: number): void;
+  /** The guest has handled the interrupt lines that it took last. */
+  endOfInterrupt?(): void;
 }
 
 /** An empty bus: nothing answers. For guests without devices, and for tests. */

@@ -32,7 +32,7 @@ export function machineFunctions({
 }: MachineParts): Record<string, unknown> {
   const control = controlWords(memory, layout);
   const clockOffset = new Float64Array(memory.buffer, layout.controlOffset + CTRL.clockOffset * 4, 1);
-  const waiter = new InterruptWaiter(control, memory, layout, clock, wait);
+  const waiter = new InterruptWaiter(control, memory, layout, clock, wait, () => bus.endOfInterrupt?.());
   let commandLine: Uint8Array | null = null;
   return {
     'pci-read': (slot: number, offset: number) => bus.pciRead(slot >>> 0, offset >>> 0) | 0,
@@ -62,6 +62,9 @@ class InterruptWaiter {
   readonly #waitNs: Float64Array;
   readonly #clock: Clock;
   readonly #wait: WordWait;
+  readonly #endOfInterrupt: () => void;
+  /** The guest took lines and has not come back since. */
+  #isInService = false;
 
   constructor(
     control: Int32Array,
@@ -69,15 +72,24 @@ class InterruptWaiter {
     layout: MemoryLayout,
     clock: Clock,
     wait: WordWait,
+    endOfInterrupt: () => void,
   ) {
     this.#control = control;
     this.#waitNs = new Float64Array(memory.buffer, layout.controlOffset + CTRL.waitNs * 4, 1);
     this.#clock = clock;
     this.#wait = wait;
+    this.#endOfInterrupt = endOfInterrupt;
   }
 
   /** Pending lines, taken; or 0 after the time, or as soon as the monitor wants the vCPU. */
   wait(timeoutUs: number): number {
+    if (this.#isInService) this.#endOfInterrupt();
+    const lines = this.#take(timeoutUs);
+    this.#isInService = lines !== 0;
+    return lines;
+  }
+
+  #take(timeoutUs: number): number {
     const control = this.#control;
     // the sequence is read first: an interrupt that comes after it ends the sleep below at once
     const sequence = Atomics.load(control, CTRL.irqSequence);
