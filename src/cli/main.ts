@@ -14,8 +14,10 @@ import { infoCommand } from './info.js';
 import { contCommand, quitCommand, stopCommand } from './lifecycle.js';
 import { linkCommand } from './link.js';
 import { migrateCommand } from './migrate.js';
+import { plugCommand, unplugCommand } from './plug.js';
 import { pluginsCommand } from './plugins.js';
 import { receiveCommand } from './receive.js';
+import { reproduceCommand } from './reproduce.js';
 import { runCommand } from './run.js';
 import { simulateCommand } from './simulate.js';
 import { statsCommand } from './stats.js';
@@ -40,11 +42,14 @@ function program(): Command {
     contCommand,
     quitCommand,
     linkCommand,
+    unplugCommand,
+    plugCommand,
     vifCommand,
     pluginsCommand,
     simulateCommand,
     benchCommand,
     compareCommand,
+    reproduceCommand,
     demoCommand,
     demoLinuxCommand,
   ]) {

@@ -8,6 +8,7 @@ import { linkSet, queryLinks } from './link-set.js';
 import { PluginCatalog } from './plugin-catalog.js';
 import { isJsonObject, type JsonObject, QmpError } from './qmp-protocol.js';
 import type { QmpHandler } from './qmp-server.js';
+import { plugSlot, unplugSlot } from './slots.js';
 import { queryPci, queryStats, queryStatus, queryVm } from './status.js';
 import type { NetRequest, Vmm } from './vmm.js';
 import type { VmmMigrations } from './vmm-migration.js';
@@ -81,6 +82,20 @@ export function qmpCommands({ vmm, migrations, quit }: CommandContext): Map<stri
     ['x-srvm-type-in', (args) => ({ bytes: vmm.requireVm().typeIn(Buffer.from(text(args, 'text'))) })],
     ['x-srvm-link-set', (args) => linkSet(vmm, args)],
     ['x-srvm-query-links', () => queryLinks(vmm)],
+    [
+      'x-srvm-unplug',
+      (args) => {
+        migrations.refuseWhileMoving('x-srvm-unplug');
+        return unplugSlot(vmm, args);
+      },
+    ],
+    [
+      'x-srvm-plug',
+      (args) => {
+        migrations.refuseWhileMoving('x-srvm-plug');
+        return plugSlot(vmm, args);
+      },
+    ],
     ['x-srvm-vif-create', (args) => vmm.vifs.create(args)],
     ['x-srvm-vif-set', (args) => vmm.vifs.set(args)],
     ['x-srvm-vif-remove', (args) => vmm.vifs.remove(args)],

@@ -21,7 +21,7 @@ export function queryStatus(vmm: Vmm, retiredAs: string | null): { status: strin
   return { status, running: kind === 'running' };
 }
 
-/** query-pci: one bus, the host bridge, the VFs, the paravirtual NICs. */
+/** query-pci, what the guest sees of it: one bus, the host bridge, the VFs, the paravirtual NICs. */
 export function queryPci(vmm: Vmm): object[] {
   const device = (slot: number, vendor: number, id: number, classCode: number, desc: string) => ({
     bus: 0,
@@ -39,8 +39,8 @@ export function queryPci(vmm: Vmm): object[] {
           ],
   });
   const info = vmm.vm?.info();
-  const vfs = info?.vfs ?? [];
-  const nets = info?.nets ?? [];
+  const vfs = info?.vfs.filter(({ plugged }) => plugged) ?? [];
+  const nets = info?.nets.filter(({ plugged }) => plugged) ?? [];
   return [
     {
       bus: 0,

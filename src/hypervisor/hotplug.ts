@@ -100,6 +100,11 @@ export class Hotplug {
     return made;
   }
 
+  /** Undefined: the slot never had a function. */
+  slot(slot: number): HotPlug | undefined {
+    return this.#slots.get(slot);
+  }
+
   /** Whether a function is in the slot, as its guest sees it. */
   isPlugged(slot: number): boolean {
     return (Atomics.load(this.host.control, ABSENT) & (1 << slot)) === 0;

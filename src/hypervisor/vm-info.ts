@@ -23,6 +23,8 @@ export interface VmInfo {
 
 export interface VmNetInfo {
   readonly slot: number;
+  /** False: the guest has let go of it, its slot is empty. */
+  readonly plugged: boolean;
   readonly mac: string;
   readonly stats: DeviceStats;
 }

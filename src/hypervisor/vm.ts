@@ -17,7 +17,7 @@ import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
-import { Hotplug, type SavedHotplug } from './hotplug.js';
+import { type HotPlug, Hotplug, type SavedHotplug } from './hotplug.js';
 import type { NetServer } from './net-server.js';
 import { type Nic, randomMac, type VfAssignment } from './nic.js';
 import { ParavirtualNet } from './paravirtual-net.js';
@@ -357,6 +357,11 @@ export class VirtualMachine {
     return this.#nets;
   }
 
+  /** Hot-plug of the function in a slot; undefined where there never was one. */
+  hotplugOf(slot: number): HotPlug | undefined {
+    return this.#hotplug.slot(slot);
+  }
+
   /** Where a vCPU that logs marks the pages it stores to: guest RAM only. */
   openDirtyLog(): DirtyMap {
     return this.#kind.openDirtyLog(this.memory, this.#threads.wait);
@@ -443,7 +448,12 @@ export class VirtualMachine {
         bar0: Array.from({ length: passed.view.pages.count }, (_, page) => passed.view.pages.mappingOf(page)),
         dmaFaults: passed.faults,
       })),
-      nets: this.#nets.map((net) => ({ slot: net.slot.slot, mac: net.mac, stats: net.stats })),
+      nets: this.#nets.map((net) => ({
+        slot: net.slot.slot,
+        plugged: net.hotplug.plugged,
+        mac: net.mac,
+        stats: net.stats,
+      })),
     };
   }
 

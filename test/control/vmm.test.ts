@@ -126,8 +126,9 @@ test('images and plugins that ship are found; what is none is refused', async ()
   expect(listImages(IMAGES).map((image) => image.name)).toContain('udp-echo');
   expect(() => readImage(join(IMAGES, 'lib'))).toThrow(ImageManifestError);
   const plugins = await new PluginCatalog().list();
-  expect(plugins.map((plugin) => ('name' in plugin ? plugin.name : plugin.error)).sort()).toEqual([
-    'none',
-    'srvm',
-  ]);
+  // one that could not be loaded would be here by its error
+  for (const plugin of plugins) expect(plugin).toHaveProperty('name');
+  expect(plugins).toEqual(
+    expect.arrayContaining(['none', 'srvm'].map((name) => expect.objectContaining({ name }))),
+  );
 });

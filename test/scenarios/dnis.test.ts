@@ -83,6 +83,22 @@ test(
   LIMIT_MS,
 );
 
+test.each(['plugins/dnis', 'plugins/srvm'])(
+  'a VF that the user has unplugged is away at the destination too, until it is plugged in there (%s)',
+  async (plugin) => {
+    onTestFailed(() => void process.stderr.write(`${shuttle.logs()}\n`));
+    await shuttle.here.qmp.execute('x-srvm-unplug', { slot: 1, 'limit-ms': 30_000 });
+    expectClean(await shuttle.hop({ plugin }), true);
+    await repliesGoOn(probe, 100);
+    expect((await guestInfo()).vfs[0]).toMatchObject({ plugged: false });
+    const [bus] = await shuttle.here.qmp.execute<{ devices: { slot: number }[] }[]>('query-pci');
+    expect(bus!.devices.map(({ slot }) => slot)).toEqual([0, 2]);
+    await shuttle.here.qmp.execute('x-srvm-plug', { slot: 1 });
+    await expectVfInUse();
+  },
+  LIMIT_MS,
+);
+
 describe('the source has its VF back, and can be migrated again', () => {
   const PHASES = [
     ['start', 'pre-copy'],
