@@ -113,7 +113,10 @@ async function restore(context: DeviceContext, state: StateFields): Promise<void
 async function resume(context: DeviceContext): Promise<ArrivalCounters> {
   const askedNs = context.clock.nowNs();
   await vf82599.requestVfState(context.guest, 'resume');
-  return { resumeMs: (context.clock.nowNs() - askedNs) / 1e6 };
+  const resumeMs = (context.clock.nowNs() - askedNs) / 1e6;
+  // the driver's one ARP may be overtaken by a frame that was still on its way from the old port: the host's are repeated
+  context.announce();
+  return { resumeMs };
 }
 
 export default definePlugin({
