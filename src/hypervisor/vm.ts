@@ -15,6 +15,8 @@ import { controlWords } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
+import { InterruptCoalescing, type ItrPolicy } from './coalescing.js';
+import { DeviceModel } from './device-model.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
 import { type HotPlug, Hotplug, type SavedHotplug } from './hotplug.js';
