@@ -23,11 +23,12 @@ export function cpuShares(
 }
 
 /**
- * Seconds from the order to migrate to its end. At the source threads end before anybody could ask: its own samples
- * count, and for sender and tracker the exact account that they leave.
+ * Seconds from the order to migrate to its end. Threads end before anybody could ask: at the source its own samples
+ * count, and for sender, receiver and tracker the exact account that they leave.
  */
 export function cpuSeconds(
   { cores, senderCpuNs, tracker }: VmmMigrationReport,
+  arrival: { readonly receiverCpuNs: number | null } | null,
   ordered: readonly ThreadInfo[],
   arrived: readonly ThreadInfo[],
 ): CpuByCore {
@@ -42,6 +43,7 @@ export function cpuSeconds(
   }
   for (const [core, ms] of Object.entries(grown(ordered, arrived))) add(core, ms / 1e3);
   if (senderCpuNs !== null) seconds['sender'] = senderCpuNs / 1e9;
+  if (arrival !== null && arrival.receiverCpuNs !== null) seconds['receiver'] = arrival.receiverCpuNs / 1e9;
   if (tracker !== null && tracker.coreAliveNs > 0) seconds['tracker'] = tracker.coreCpuNs / 1e9;
   return seconds;
 }

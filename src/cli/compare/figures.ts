@@ -89,9 +89,9 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
       ['DMA wrote', ({ report }) => report.dmaCoverage?.pagesWritten ?? null],
       [
         'missed',
-        // where the guest helps, what it touches is in the vCPU's log: the tracker itself marks nothing
-        ({ report }, { claims }) =>
-          claims.needsGuestHelp && !claims.tracksEveryPage ? null : (report.dmaCoverage?.pagesMissed ?? null),
+        // where the guest helps, what it touches for that is in the vCPU's log
+        ({ report: { dmaCoverage } }, { claims }) =>
+          (claims.needsGuestHelp ? dmaCoverage?.pagesInNoLog : dmaCoverage?.pagesMissed) ?? null,
       ],
       ['over-marked', ({ report }) => report.dmaCoverage?.pagesOverMarked ?? null],
       ['wrong at the destination', ({ report }) => report.verdict?.pagesDiffering ?? null],

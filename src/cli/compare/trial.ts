@@ -10,6 +10,7 @@ import type { VmmMigrationReport } from '../../control/vmm-migration.js';
 import { EchoLoad, type EchoLoadReport, type Offer } from '../../measure/load/echo-load.js';
 import type { SliceFigures } from '../../measure/load/reply-log.js';
 import type { ThreadInfo } from '../../measure/threads.js';
+import type { DestinationResult } from '../../migration/destination.js';
 import { followMigration } from '../follow-migration.js';
 import { Lab, LabError, sleep, type VmmProcess } from '../lab.js';
 import { type CpuByCore, cpuSeconds, cpuShares } from './cpu.js';
@@ -37,8 +38,12 @@ export interface Trial {
   /** CPU of both processes: shares of a core in the window before, seconds from the order to the end of the migration. */
   readonly cpuBefore: CpuByCore;
   readonly cpuDuring: CpuByCore;
+  /** What the destination counted; null when the guest did not arrive. */
+  readonly arrival: Arrival | null;
   readonly curve: Curve;
 }
+
+export type Arrival = Pick<DestinationResult, 'receiverCpuNs' | 'tracker' | 'restoreMs' | 'activateMs'>;
 
 /** Seen from the order to migrate on, in slices of `bucketMs`; the first begins at `fromMs` (before it). */
 export interface Curve {
@@ -54,6 +59,7 @@ const PEER = { mac: '52:54:00:00:00:fe', ip: '10.0.0.1' } as const;
 const WARM_UP_MS = 500;
 const WINDOW_MS = 1500;
 const DRAIN_MS = 200;
+const ARRIVAL_MS = 5000;
 const FIRST_REPLY_MS = 20_000;
 const BUCKET_MS = 50;
 /**
@@ -122,6 +128,7 @@ async function observe(options: TrialOptions, { source, destination, hop, load }
   await sleep(WINDOW_MS);
   load.stop();
   await sleep(DRAIN_MS);
+  const arrival = report.outcome === 'completed' ? await arrivalAt(destination) : null;
 
   const orderNs = report.startedAtNs;
   const windowNs = WINDOW_MS * 1e6;
@@ -138,7 +145,8 @@ async function observe(options: TrialOptions, { source, destination, hop, load }
     gapMs: replies.longestGapNs(orderNs, endNs + windowNs) / 1e6,
     quietGapMs: replies.longestGapNs(orderNs - windowNs, orderNs) / 1e6,
     cpuBefore: cpuShares(began, ordered, WINDOW_MS),
-    cpuDuring: cpuSeconds(report, ordered[1], arrived),
+    cpuDuring: cpuSeconds(report, arrival, ordered[1], arrived),
+    arrival,
     curve: curveOf(load, orderNs, endNs + windowNs),
   };
 }
@@ -153,6 +161,16 @@ function curveOf({ replies }: EchoLoad, orderNs: number, untilNs: number): Curve
     perSecond: replies.rates(fromNs, bucketNs, buckets),
     medianUs: replies.medians(fromNs, bucketNs, buckets),
   };
+}
+
+/** What a plugin does after commitment goes on while the guest runs already. */
+async function arrivalAt({ qmp }: VmmProcess): Promise<Arrival | null> {
+  for (let waitedMs = 0; waitedMs < ARRIVAL_MS; waitedMs += 50) {
+    const { result } = await qmp.execute<{ result: Arrival | null }>('x-srvm-query-incoming');
+    if (result !== null) return result;
+    await sleep(50);
+  }
+  return null;
 }
 
 const threadsOf = ({ qmp }: VmmProcess): Promise<ThreadInfo[]> => qmp.execute('x-srvm-query-threads');
