@@ -23,7 +23,9 @@ const BOOTS = 3;
 const LOOP_RUNS = 5;
 /** Of a loop whose length is measured first. */
 const LOOP_MS = 1500;
-const TRIAL_ROUNDS = 4_000_000;
+const TRIAL_ROUNDS = 1_000_000;
+const TRIAL_MS = 200;
+const MOST_ROUNDS = 2 ** 30;
 const TCP_SAMPLES = 5;
 const SAMPLE_MS = 1000;
 const WARM_UP_MS = 1000;
@@ -67,10 +69,12 @@ async function loopMips({ shell }: Guest): Promise<number[]> {
     if (status !== 0) throw new Error(`the integer loop ended with ${status}: ${output}`);
     return performance.now() - startedMs;
   };
-  // what typing, starting and ending a program takes is the same for both lengths
+  // what typing, starting and ending a program takes is the same for every length
   const shortMs = await timed(1);
-  const trialMs = await timed(TRIAL_ROUNDS);
-  const rounds = Math.round(TRIAL_ROUNDS * Math.max(1, LOOP_MS / Math.max(trialMs - shortMs, 1)));
+  let rounds = TRIAL_ROUNDS;
+  let trialMs = (await timed(rounds)) - shortMs;
+  for (; trialMs < TRIAL_MS && rounds < MOST_ROUNDS; trialMs = (await timed(rounds)) - shortMs) rounds *= 4;
+  rounds = Math.min(Math.round((rounds * LOOP_MS) / Math.max(trialMs, TRIAL_MS)), MOST_ROUNDS);
   const mips: number[] = [];
   for (let run = 0; run < LOOP_RUNS; run++) {
     mips.push(arithmeticInstructions(rounds) / 1e3 / ((await timed(rounds)) - shortMs));

@@ -68,6 +68,8 @@ export class TcpConnection {
   #queuedAt: number;
   #unacknowledged: number;
   #next: number;
+  /** Behind the last byte that was ever sent: #next goes back when something is sent again. */
+  #sentUntil: number;
   #expected = 0;
   #theirWindow = 0;
   #theirScale = 0;
@@ -84,6 +86,7 @@ export class TcpConnection {
     this.#send = send;
     this.#unacknowledged = firstSequence >>> 0;
     this.#next = (firstSequence + 1) >>> 0;
+    this.#sentUntil = this.#next;
     this.#queuedAt = this.#next;
     this.#recoverUntil = this.#unacknowledged;
     this.#heardNs = nowNs;
@@ -141,8 +144,10 @@ export class TcpConnection {
     const progress = after(acknowledged, this.#unacknowledged);
     const isDuplicate = progress === 0 && dataBytes === 0 && window === this.#theirWindow;
     this.#theirWindow = window;
-    if (progress > 0 && after(acknowledged, this.#next) <= 0) {
+    if (progress > 0 && after(acknowledged, this.#sentUntil) <= 0) {
       this.#unacknowledged = acknowledged;
+      // it was only late: what is being sent again has arrived
+      if (after(acknowledged, this.#next) > 0) this.#next = acknowledged;
       this.acknowledgedBytes += progress;
       const sent = after(acknowledged, this.#queuedAt);
       if (sent > 0 && this.#queued.length > 0) {
@@ -186,9 +191,12 @@ export class TcpConnection {
       const due = this.#queued.length > 0 && queued > 0 ? queued : this.flooding ? SEGMENT_BYTES : 0;
       const bytes = Math.min(due, SEGMENT_BYTES);
       if (bytes === 0 || inFlight + bytes > limit) break;
-      if (!this.#segment(FLAG.ack | FLAG.psh, this.#next, bytes)) break;
+      // as real stacks do: a push in every segment would keep the guest from merging them
+      const push = bytes < SEGMENT_BYTES ? FLAG.psh : 0;
+      if (!this.#segment(FLAG.ack | push, this.#next, bytes)) break;
       if (inFlight === 0) this.#heardNs = nowNs;
       this.#next = (this.#next + bytes) >>> 0;
+      if (after(this.#next, this.#sentUntil) > 0) this.#sentUntil = this.#next;
       this.#acknowledge = false;
       sent++;
     }
@@ -219,7 +227,7 @@ export class TcpConnection {
   /** From the first byte that was not acknowledged; the network is given half as much to carry. */
   #again(nowNs: number): void {
     this.retransmissions++;
-    this.#recoverUntil = this.#next;
+    this.#recoverUntil = this.#sentUntil;
     this.#next = this.#unacknowledged;
     this.#window = Math.max(this.#window >> 1, LEAST_WINDOW_BYTES);
     this.#duplicates = 0;

@@ -147,6 +147,22 @@ describe('a TCP connection', () => {
     expect(end.step(200)[0]).toEqual(first[0]);
   });
 
+  it('believes an acknowledgement that comes after it has begun to send again', () => {
+    const end = new OtherEnd().opened(4000);
+    end.connection.flooding = true;
+    const sent = end.step();
+    const bytes = sent.reduce((sum, { data }) => sum + data.length, 0);
+    expect(bytes).toBeGreaterThan(8 * 1460);
+    // too late for the timer: the least is sent again
+    expect(end.step(250).length).toBeLessThan(sent.length);
+    end.say(FLAG.ack, THEIRS + 1, FIRST + 1 + bytes, 4000);
+    expect(end.connection.acknowledgedBytes).toBe(bytes);
+    expect(end.step()[0]!.sequence).toBe((FIRST + 1 + bytes) % 2 ** 32);
+    // what was never sent cannot be acknowledged
+    end.say(FLAG.ack, THEIRS + 1, FIRST + 1 + 2 ** 24, 4000);
+    expect(end.connection.acknowledgedBytes).toBe(bytes);
+  });
+
   it('takes data in order only, and says what it waits for', () => {
     const end = new OtherEnd().opened(1000);
     let text = '';
