@@ -75,6 +75,16 @@ export function disableMsix(slot: u32): void {
   if (at != 0) pciWrite(slot, at, pciRead(slot, at) & ~MSIX_ENABLE);
 }
 
+/** Where the MSI-X table is: its BAR in bits 2:0, as the capability has it. */
+export function msixTable(slot: u32): u32 {
+  return pciRead(slot, msixCapability(slot) + 4);
+}
+
+/** @param table what msixTable() said */
+export function maskVector(slot: u32, table: u32, vector: u32, masked: bool): void {
+  barWrite(slot, table & 7, entryOf(table, vector) + 12, masked ? 1 : 0);
+}
+
 /** Routes a vector to an interrupt line and unmasks it. */
 export function connectVector(slot: u32, vector: u32, line: u32): void {
   const table = pciRead(slot, msixCapability(slot) + 4);

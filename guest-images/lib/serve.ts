@@ -11,16 +11,18 @@
  *   refreshCounters()                                    before counters are sent
  *   resetCounters()                                      the counters were set back
  *
- * Options of every image: ip, mtu, queues=1|2, rx-ring, tx-ring, hold (pages the stack keeps), tx-batch, and, to try
- * trackers against rings that are programmed anew, reset-every and reload-every (ms).
+ * Options of every image: ip, mtu, queues=1|2, rx-ring, tx-ring, hold (pages the stack keeps), tx-batch, mask=table (a queue's
+ * vector is masked in the MSI-X table while it is handled, as drivers used to), and, to try trackers against rings that are
+ * programmed anew, reset-every and reload-every (ms).
  */
 import { clockNs, FOREVER_US, takeLines } from './machine';
-import { ipOption, numberOption } from './cmdline';
+import { ipOption, numberOption, optionIs } from './cmdline';
 import { print, printIp, printLine } from './console';
 import { close, makeNetwork, MAX_MTU, open, probe, reinitialise, remove } from './driver';
 import { adjustModeration } from './moderation';
 import { askWhoHas } from './net';
 import { ABSENT, Network, OPEN, otherVector, PROBED, queueCauses, SUSPENDED } from './network';
+import { maskVector, msixTable } from './pci';
 import { pollQueue } from './poll';
 import { beginOperation, endOperation } from './compsc-replay';
 import { service } from './service';
@@ -33,6 +35,9 @@ export const RETRY_NS: u64 = 2_000_000_000;
 const DEFAULT_IP: u32 = 0x0200000a;
 /** Turns between two looks at the clock while queues are busy: some tens of microseconds. */
 export const TURNS_PER_CLOCK: u32 = 16;
+
+let masksTable: bool = false;
+let table: u32 = 0;
 
 /** Milliseconds from the command line to nanoseconds; NEVER when missing or 0. */
 function periodNs(key: string): u64 {
@@ -89,6 +94,8 @@ export function serve<A>(app: A): u32 {
   if (COMPSC) beginOperation(net);
   bringUp(net);
   app.start(net);
+  masksTable = optionIs('mask', 'table');
+  if (masksTable) table = msixTable(net.slot);
   if (COMPSC) endOperation();
   let nowNs = clockNs();
   let resetAt = after(nowNs, resetPeriod);
@@ -132,6 +139,7 @@ export function serve<A>(app: A): u32 {
       if ((scheduled & bit) == 0 || pollQueue<A>(net, queue, app)) continue;
       scheduled &= ~bit;
       adjustModeration(net, queue);
+      if (masksTable) maskVector(net.slot, table, queue, false);
       writeRegister(net.slot, VTEIMS, bit);
     }
     if (COMPSC) endOperation();
@@ -162,6 +170,7 @@ function handleSuspended(net: Network, lines: u32): u32 {
 @inline export function handleLines(net: Network, scheduled: u32, lines: u32): u32 {
   if (lines == 0) return scheduled;
   net.interrupts++;
+  if (masksTable) maskQueues(net, lines);
   const other: u32 = 1 << otherVector(net);
   if ((lines & other) != 0) {
     if (SUSPEND && answerPf(net)) {
@@ -173,6 +182,12 @@ function handleSuspended(net: Network, lines: u32): u32 {
     writeRegister(net.slot, VTEIMS, other);
   }
   return scheduled | (lines & (other - 1));
+}
+
+function maskQueues(net: Network, lines: u32): void {
+  for (let queue: u32 = 0; queue < net.queues; queue++) {
+    if ((lines & (1 << queue)) != 0) maskVector(net.slot, table, queue, true);
+  }
 }
 
 /** How long to wait for a line. */

@@ -49,7 +49,7 @@ export function cpuSeconds(
 }
 
 /** Milliseconds that each core of one process ran between two looks. */
-function grown(began: readonly ThreadInfo[], ended: readonly ThreadInfo[]): Record<string, number> {
+export function grown(began: readonly ThreadInfo[], ended: readonly ThreadInfo[]): Record<string, number> {
   const before = new Map(began.map((thread) => [thread.tid, thread.cpuMs]));
   const ms: Record<string, number> = {};
   for (const thread of ended) {
