@@ -37,6 +37,7 @@ export class HostTime implements TimerClock {
   readonly #crashCalls: (() => void)[] = [];
   #isCrashed = false;
   #lastMessageNs = 0;
+  #timers = 0;
 
   constructor(name: string, scheduler: Scheduler, choices: Choices, options: HostTimeOptions) {
     this.name = name;
@@ -58,7 +59,27 @@ export class HostTime implements TimerClock {
 
   after(delayMs: number, call: () => void): () => void {
     const delayNs = Math.max(delayMs, SHORTEST_TIMER_MS) * 1e6 + this.#choices.int(TIMER_SLACK_NS);
-    return this.#scheduler.at(delayNs, 'timer', call, this);
+    this.#timers++;
+    let isPending = true;
+    const settle = (): void => {
+      if (!isPending) return;
+      isPending = false;
+      this.#timers--;
+    };
+    const fire = (): void => {
+      settle();
+      call();
+    };
+    const cancel = this.#scheduler.at(delayNs, 'timer', fire, this);
+    return () => {
+      settle();
+      cancel();
+    };
+  }
+
+  /** Timers that have neither fired nor been cancelled. */
+  get pendingTimers(): number {
+    return this.#timers;
   }
 
   yield(): Promise<void> {

@@ -1,4 +1,6 @@
-/** When all is closed, nothing is left: no core, no VF, no end of a link, no memory that grew without bound meanwhile. */
+/**
+ * When all is closed, nothing is left: no core, no VF, no timer, no end of a link, no memory that grew without bound meanwhile.
+ */
 
 import { VF_COUNT } from '../sim-host.js';
 import type { World } from '../world.js';
@@ -37,6 +39,9 @@ function checkEnd(world: World): void {
     const alive = host.time.cores.filter((core) => !core.isDead).map((core) => core.name);
     if (alive.length > 0)
       world.broken(NAME, `host ${host.name} was closed, and cores live: ${alive.join(', ')}`);
+    const { pendingTimers } = host.time;
+    if (pendingTimers > 0)
+      world.broken(NAME, `host ${host.name} was closed, and ${pendingTimers} timer(s) of its main thread go on`);
     const free = host.nic?.freeVfs ?? VF_COUNT;
     if (free !== VF_COUNT)
       world.broken(NAME, `host ${host.name} was closed, and ${VF_COUNT - free} VF(s) are taken`);
