@@ -41,7 +41,10 @@ function checkEnd(world: World): void {
       world.broken(NAME, `host ${host.name} was closed, and cores live: ${alive.join(', ')}`);
     const { pendingTimers } = host.time;
     if (pendingTimers > 0)
-      world.broken(NAME, `host ${host.name} was closed, and ${pendingTimers} timer(s) of its main thread go on`);
+      world.broken(
+        NAME,
+        `host ${host.name} was closed, and ${pendingTimers} timer(s) of its main thread go on`,
+      );
     const free = host.nic?.freeVfs ?? VF_COUNT;
     if (free !== VF_COUNT)
       world.broken(NAME, `host ${host.name} was closed, and ${VF_COUNT - free} VF(s) are taken`);
