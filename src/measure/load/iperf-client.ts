@@ -28,11 +28,12 @@ const IPERF_PORT = 5201;
 const COOKIE_BYTES = 37;
 /** The server gives up a client that has not ended by then. */
 const LONGEST_S = 600;
-const TRY_MS = 5_000;
+const TRY_MS = 20_000;
 const LOOK_EVERY_MS = 10;
 const BETWEEN_TRIES_MS = 300;
 const DRAIN_MS = 3_000;
 const RESETS = 5;
+const BETWEEN_RESETS_MS = 40;
 
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -52,7 +53,7 @@ export class IperfClient implements Load {
   }
 
   /** Resolves when data flows. A server that is busy or still starting is asked again until then. */
-  async start(limitMs = 30_000): Promise<void> {
+  async start(limitMs = 120_000): Promise<void> {
     const { peer } = this.#o;
     const endMs = performance.now() + limitMs;
     this.#stopListening = peer.onSegment((bytes, at, length, nowNs) => {
@@ -98,7 +99,7 @@ export class IperfClient implements Load {
     for (let told = 0; told < RESETS; told++) {
       data?.abort();
       control?.abort();
-      await later(LOOK_EVERY_MS);
+      await later(BETWEEN_RESETS_MS);
     }
     this.#stopListening?.();
     this.#o.peer.removeLoad(this);

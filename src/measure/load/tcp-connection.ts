@@ -112,7 +112,10 @@ export class TcpConnection {
 
   /** A segment of this connection's: `at` is its TCP header. */
   take(bytes: Uint8Array, at: number, length: number, nowNs: number): void {
-    if (this.state === 'closed') return;
+    if (this.state === 'closed') {
+      this.#refuse(bytes, at);
+      return;
+    }
     const headerBytes = (bytes[at + 12]! >> 4) * 4;
     if (headerBytes < TCP_BYTES || headerBytes > length) return;
     const flags = bytes[at + 13]!;
@@ -136,6 +139,13 @@ export class TcpConnection {
     const dataBytes = length - headerBytes;
     if ((flags & FLAG.ack) !== 0) this.#takeAcknowledgement(bytes, at, dataBytes, nowNs);
     this.#takeData(bytes, at + headerBytes, dataBytes, sequence, (flags & FLAG.fin) !== 0);
+  }
+
+  /** A guest that goes on with a connection that is over asks where it stands: a reset of just that number is believed. */
+  #refuse(bytes: Uint8Array, at: number): void {
+    const flags = bytes[at + 13]!;
+    if ((flags & FLAG.rst) === 0 && (flags & FLAG.ack) !== 0)
+      this.#segment(FLAG.rst, readU32(bytes, at + 8), 0);
   }
 
   #takeAcknowledgement(bytes: Uint8Array, at: number, dataBytes: number, nowNs: number): void {

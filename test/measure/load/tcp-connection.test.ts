@@ -184,6 +184,10 @@ describe('a TCP connection', () => {
     end.connection.abort();
     end.connection.abort();
     expect(end.got.filter(({ flags }) => (flags & FLAG.rst) !== 0)).toHaveLength(2);
+    // the guest has not believed it, and says what it waits for
+    end.got.length = 0;
+    end.say(FLAG.ack, THEIRS + 1, FIRST + 5, 1000);
+    expect(end.got).toMatchObject([{ flags: FLAG.rst, sequence: FIRST + 5 }]);
     const other = new OtherEnd().opened(1000);
     other.say(FLAG.rst, THEIRS + 1, 0, 0);
     expect(other.connection.state).toBe('closed');
