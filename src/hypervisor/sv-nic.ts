@@ -331,8 +331,7 @@ export class SvNic {
 
   /** @throws VifError while a guest has it */
   removeVif(name: string): void {
-    if (this.vif(name).isAttached)
-      throw new VifError(`VIF ${name} has a guest: it goes with the guest's end`);
+    if (this.vif(name).isAttached) throw new VifError(`VIF ${name} has a guest: end or migrate that first`);
     this.#vifs.delete(name);
   }
 

@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { OptionError, parseKeyValues, parseMac, parseSize, parseVf } from '../../src/cli/options.js';
+import {
+  OptionError,
+  parseKeyValues,
+  parseMac,
+  parseSize,
+  parseVf,
+  parseVif,
+} from '../../src/cli/options.js';
+import { parseVlans } from '../../src/cli/vif.js';
 
 test('sizes are powers of two', () => {
   expect(parseSize('256M', 'x')).toBe(268435456);
@@ -27,4 +35,18 @@ test('--vf', () => {
   });
   expect(() => parseMac('01:00:00:00:00:00', 'mac')).toThrow(/multicast/);
   expect(() => parseVf('vlan=5000')).toThrow(OptionError);
+});
+
+test('--vif, and the VLANs of srvm vif', () => {
+  expect(parseVif('name=blue,wire=unix:a.sock,server,cores=2,rate=1000')).toEqual({
+    name: 'blue',
+    wire: 'unix:a.sock,server',
+    cores: 2,
+    rateMbps: 1000,
+  });
+  for (const bad of ['cores=0', 'cores=9', 'rate=-1', 'mac=01:00:00:00:00:00', 'vlan=5'])
+    expect(() => parseVif(bad), bad).toThrow(OptionError);
+  expect(parseVlans('all', '--vlans')).toBeNull();
+  expect(parseVlans('5,7', '--vlans')).toEqual([5, 7]);
+  expect(() => parseVlans('5,,7', '--vlans')).toThrow(OptionError);
 });
