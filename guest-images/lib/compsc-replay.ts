@@ -10,7 +10,7 @@
  * done lies in slot 0, and the ring's offset says by how much the driver's indices are off from the card's.
  */
 import { clockNs } from './machine';
-import { awaitEnable, disableRxQueue } from './driver';
+import { awaitEnable, disableRxQueue } from './queues';
 import { printLine } from './console';
 import { startMailbox } from './mailbox';
 import { allocRun, freeRun } from './memory';

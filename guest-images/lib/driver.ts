@@ -7,7 +7,7 @@
  *   remove: MSI-X off -> bus mastering off
  */
 import { registerPage } from './compsc-page';
-import { clockNs, delayUs, sleepUs } from './machine';
+import { clockNs } from './machine';
 import { print, printLine, printMac, printNumber } from './console';
 import { awaitPfReset, startMailbox } from './mailbox';
 import { make } from './memory';
@@ -20,7 +20,6 @@ import {
   PROBED,
   queueCauses,
   rxRing,
-  SUSPENDED,
   txRing,
 } from './network';
 import {
@@ -33,16 +32,24 @@ import {
   setMaxFrame,
   setReceiveMode,
 } from './pf-messages';
-import { connectVector, disableDevice, disableMsix, disconnectVector, enableDevice, enableMsix, findVf } from './pci';
-import { allocateRx, DESCRIPTOR_SHIFT, freeRx, freeRxPages, refill, rxUnused, RxRing, startRx, touchRing } from './rx-ring';
+import {
+  connectVector,
+  disableDevice,
+  disableMsix,
+  disconnectVector,
+  enableDevice,
+  enableMsix,
+  findVf,
+} from './pci';
+import { allocateRx, freeRx, freeRxPages, RxRing } from './rx-ring';
+import { disableRxQueue, HALF_PAGE_MTU, startRxQueue, startTxQueue } from './queues';
+import { touchRings } from './dummy-writes';
 import { baselineStatistics, updateStatistics } from './statistics';
 import { registerHelper } from './suspend';
-import { allocateTx, freeTx, startTx, touchTxRing, TxRing } from './tx-ring';
+import { allocateTx, freeTx, TxRing } from './tx-ring';
 import { COMPSC, SUSPEND } from './variant';
 import {
   CTRL_RST,
-  DCA_RXCTRL_RUN,
-  DCA_TXCTRL_RUN,
   DCTL_ENABLE,
   DCTL_SWFLSH,
   flushWrites,
@@ -52,28 +59,9 @@ import {
   PSRTYPE_TWO_QUEUES,
   QUEUE_STRIDE,
   readRegister,
-  RXDCTL_VME,
-  SRRCTL_2K,
-  SRRCTL_3K,
-  TXDCTL_RUN,
   VFCTRL,
-  VFDCA_RXCTRL,
-  VFDCA_TXCTRL,
   VFPSRTYPE,
-  VFRDBAH,
-  VFRDBAL,
-  VFRDH,
-  VFRDLEN,
-  VFRDT,
   VFRXDCTL,
-  VFSRRCTL,
-  VFTDBAH,
-  VFTDBAL,
-  VFTDH,
-  VFTDLEN,
-  VFTDT,
-  VFTDWBAH,
-  VFTDWBAL,
   VFTXDCTL,
   VTEIAC,
   VTEIAM,
@@ -86,15 +74,8 @@ import {
   writeRegister,
 } from './vf';
 
-/** Up to this MTU a frame fits half a page; beyond, buffers of 3 KiB in halves of 8 KiB are used. */
-const HALF_PAGE_MTU: u32 = 1646;
 /** An 82599 VF with API 1.1 or newer. */
 export const MAX_MTU: u32 = 9710;
-const DISABLE_TRIES: u32 = 10;
-const DISABLE_TRY_US: u32 = 10;
-const DRAIN_TRIES: u32 = 100;
-const ENABLE_TRIES: u32 = 10;
-const ENABLE_TRY_US: u32 = 1000;
 /** 50 us between interrupts, in register units. */
 const ITR_START: u32 = 200;
 export const LATENCY_LOW: u32 = 1;
@@ -171,7 +152,7 @@ function randomMac(net: Network): void {
 
 // --- reset ----------------------------------------------------------------------------------------------------------
 
-function stopAdapter(net: Network): void {
+export function stopAdapter(net: Network): void {
   const slot = net.slot;
   for (let queue: u32 = 0; queue < MAX_QUEUES; queue++) {
     const register = VFRXDCTL + queue * QUEUE_STRIDE;
@@ -189,7 +170,7 @@ function stopAdapter(net: Network): void {
 }
 
 /** VF reset and the RESET message. */
-function resetVf(net: Network): bool {
+export function resetVf(net: Network): bool {
   net.api = 0;
   writeRegister(net.slot, VFCTRL, CTRL_RST);
   flushWrites(net.slot);
@@ -221,7 +202,7 @@ export function open(net: Network): bool {
 }
 
 /** open() without the rings' memory: what a reset of a running interface does again. */
-function start(net: Network): void {
+export function start(net: Network): void {
   const slot = net.slot;
   setReceiveMode(net, true);
   for (let queue: u32 = 0; queue < net.queues; queue++) startTxQueue(net, queue);
@@ -256,69 +237,6 @@ function allocateRings(net: Network): bool {
     if (!allocateTx(txRing(net, queue), net.txCount, bufferBytes, net.txBatch)) return false;
   }
   return true;
-}
-
-/** Waits for ENABLE to read as wanted: sleeps 1 ms per look. */
-export function awaitEnable(net: Network, register: u32): void {
-  for (let tries: u32 = 0; tries < ENABLE_TRIES; tries++) {
-    sleepUs(ENABLE_TRY_US);
-    if ((readRegister(net.slot, register) & DCTL_ENABLE) != 0) return;
-  }
-  net.enableTimeouts++;
-  printLine('vf: a queue did not come up');
-}
-
-function startTxQueue(net: Network, queue: u32): void {
-  const slot = net.slot;
-  const block = queue * QUEUE_STRIDE;
-  const ring = txRing(net, queue);
-  ring.slot = slot;
-  ring.tail = VFTDT + block;
-  writeRegister(slot, VFTXDCTL + block, DCTL_SWFLSH);
-  flushWrites(slot);
-  writeRegister(slot, VFTDBAL + block, <u32>ring.descriptors);
-  writeRegister(slot, VFTDBAH + block, 0);
-  writeRegister(slot, VFTDLEN + block, ring.count << DESCRIPTOR_SHIFT);
-  writeRegister(slot, VFTDWBAH + block, 0);
-  writeRegister(slot, VFTDWBAL + block, 0);
-  writeRegister(slot, VFDCA_TXCTRL + block, DCA_TXCTRL_RUN);
-  writeRegister(slot, VFTDH + block, 0);
-  writeRegister(slot, VFTDT + block, 0);
-  startTx(ring);
-  writeRegister(slot, VFTXDCTL + block, TXDCTL_RUN);
-  awaitEnable(net, VFTXDCTL + block);
-}
-
-export function disableRxQueue(net: Network, queue: u32): void {
-  const register = VFRXDCTL + queue * QUEUE_STRIDE;
-  writeRegister(net.slot, register, readRegister(net.slot, register) & ~DCTL_ENABLE);
-  for (let tries: u32 = 0; tries < DISABLE_TRIES; tries++) {
-    delayUs(DISABLE_TRY_US);
-    if ((readRegister(net.slot, register) & DCTL_ENABLE) == 0) return;
-  }
-  net.disableTimeouts++;
-  printLine('vf: a receive queue did not stop');
-}
-
-function startRxQueue(net: Network, queue: u32): void {
-  const slot = net.slot;
-  const block = queue * QUEUE_STRIDE;
-  const ring = rxRing(net, queue);
-  ring.slot = slot;
-  ring.tail = VFRDT + block;
-  const control = readRegister(slot, VFRXDCTL + block);
-  disableRxQueue(net, queue);
-  writeRegister(slot, VFRDBAL + block, <u32>ring.descriptors);
-  writeRegister(slot, VFRDBAH + block, 0);
-  writeRegister(slot, VFRDLEN + block, ring.count << DESCRIPTOR_SHIFT);
-  writeRegister(slot, VFDCA_RXCTRL + block, DCA_RXCTRL_RUN);
-  writeRegister(slot, VFRDH + block, 0);
-  writeRegister(slot, VFRDT + block, 0);
-  startRx(ring);
-  writeRegister(slot, VFSRRCTL + block, net.mtu > HALF_PAGE_MTU ? SRRCTL_3K : SRRCTL_2K);
-  writeRegister(slot, VFRXDCTL + block, control | DCTL_ENABLE | RXDCTL_VME);
-  awaitEnable(net, VFRXDCTL + block);
-  refill(ring, rxUnused(ring));
 }
 
 /** One vector per queue pair, the next one for everything else; line = vector. */
@@ -372,65 +290,6 @@ function stop(net: Network): void {
   if (resetVf(net)) negotiateApi(net);
   if (COMPSC || SUSPEND) touchRings(net);
   for (let vector: u32 = 0; vector <= otherVector(net); vector++) disconnectVector(slot, vector);
-}
-
-// --- suspend and resume ---------------------------------------------------------------------------------------------
-
-/** Stops the card; its mailbox goes on telling of messages. */
-export function suspendDevice(net: Network): void {
-  const slot = net.slot;
-  updateStatistics(net);
-  writeRegister(slot, VTEIMC, queueCauses(net));
-  for (let queue: u32 = 0; queue < net.queues; queue++) {
-    disableRxQueue(net, queue);
-    drainTx(net, queue);
-  }
-  touchRings(net);
-  net.linkUp = false;
-  net.state = SUSPENDED;
-}
-
-/** What was given to the card leaves it first: about a millisecond of patience. */
-function drainTx(net: Network, queue: u32): void {
-  const slot = net.slot;
-  const block = queue * QUEUE_STRIDE;
-  for (let tries: u32 = 0; tries < DRAIN_TRIES; tries++) {
-    if (readRegister(slot, VFTDH + block) == readRegister(slot, VFTDT + block)) break;
-    delayUs(DISABLE_TRY_US);
-  }
-  writeRegister(slot, VFTXDCTL + block, 0);
-  for (let tries: u32 = 0; tries < DISABLE_TRIES; tries++) {
-    if ((readRegister(slot, VFTXDCTL + block) & DCTL_ENABLE) == 0) return;
-    delayUs(DISABLE_TRY_US);
-  }
-  net.disableTimeouts++;
-}
-
-/** Sets the card up, which may be another one. False: its PF does not answer. */
-export function resumeDevice(net: Network): bool {
-  const itr0 = net.itr0;
-  const itr1 = net.itr1;
-  enableDevice(net.slot);
-  stopAdapter(net);
-  if (!resetVf(net)) return false;
-  negotiateApi(net);
-  for (let queue: u32 = 0; queue < net.queues; queue++) freeRxPages(rxRing(net, queue));
-  start(net);
-  for (let queue: u32 = 0; queue < net.queues; queue++) {
-    const interval = queue == 0 ? itr0 : itr1;
-    if (queue == 0) net.itr0 = interval;
-    else net.itr1 = interval;
-    writeRegister(net.slot, VTEITR + (queue << 2), (interval & 0xff8) | ITR_NO_DISTURB);
-  }
-  return true;
-}
-
-/** What DMA wrote and nobody will look at any more. */
-function touchRings(net: Network): void {
-  for (let queue: u32 = 0; queue < net.queues; queue++) {
-    touchRing(rxRing(net, queue));
-    touchTxRing(txRing(net, queue));
-  }
 }
 
 /** Takes the interface down and gives the memory of its rings back. */

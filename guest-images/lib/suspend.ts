@@ -10,7 +10,7 @@
  *
  * Each may come twice: the PF repeats what it cannot know was read.
  */
-import { resumeDevice, suspendDevice } from './driver';
+import { resumeDevice, suspendDevice } from './suspend-device';
 import { ask, begin, CLEAR_TO_SEND, FAILURE, fetch, messageWaits, send, setWord, SUCCESS, word } from './mailbox';
 import { askWhoHas } from './net';
 import { Network, OPEN, SUSPENDED } from './network';

@@ -102,12 +102,15 @@ export class AssistedRun {
       plugin: FAULTY_HELP,
       pluginOptions: { method, 'throw-in': step },
     });
-    expect(report, report.error ?? '').toMatchObject({ outcome: 'failed', failedDuring: phase });
-    expect(report.error).toContain('as asked for');
-    expect(report.notes).toEqual([]);
-    await repliesGoOn(this.probe);
-    expect(await shuttle.here.qmp.execute('query-status')).toEqual({ status: 'running', running: true });
-    await shuttle.recover();
+    try {
+      expect(report, report.error ?? '').toMatchObject({ outcome: 'failed', failedDuring: phase });
+      expect(report.error).toContain('as asked for');
+      expect(report.notes).toEqual([]);
+      await repliesGoOn(this.probe);
+      expect(await shuttle.here.qmp.execute('query-status')).toEqual({ status: 'running', running: true });
+    } finally {
+      await shuttle.recover();
+    }
   }
 
   /** No reply was wrong, whatever was lost or came twice. */
