@@ -54,12 +54,8 @@ export class RxQueue {
     if (tail >= slots) return;
     const count = (tail - words[W.tail]! + slots) % slots;
     if (words[W.doubt] === 0) this.#makeRoom(count);
-    if (words[W.doubt] === 0) {
-      this.#remember(words[W.tail]!, count);
-      words[W.outstanding] = words[W.outstanding]! + count;
-    } else {
-      this.#remember(words[W.tail]!, count);
-    }
+    this.#remember(words[W.tail]!, count);
+    if (words[W.doubt] === 0) words[W.outstanding] = words[W.outstanding]! + count;
     words[W.tail] = tail;
   }
 
