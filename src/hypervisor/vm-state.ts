@@ -40,3 +40,8 @@ export class VmStateError extends Error {
 }
 
 export const mayFollow = (from: VmStateKind, to: VmStateKind): boolean => TRANSITIONS[from].includes(to);
+
+/** A VM that cannot be made, or a state that cannot be restored. */
+export class VmError extends Error {
+  override readonly name = 'VmError';
+}

@@ -1,5 +1,5 @@
 /**
- * A virtual machine: one memory, one image, one vCPU in its own worker, passed-through VFs. Composition and lifecycle only;
+ * A virtual machine: one memory, one image, one vCPU in its own worker, its devices. Composition and lifecycle only;
  * what moves it elsewhere is the migration engine's affair.
  *
  *   create -> created --start--> running <--pause / resume--> paused        any --destroy--> destroyed
@@ -15,60 +15,30 @@ import { controlWords } from '../machine/memory.js';
 import { VcpuControl, type VcpuPhase } from '../machine/vcpu-control.js';
 import type { CommonVcpuState } from '../machine/vcpu-kind.js';
 import { TerminalInput } from '../rv64/machine/terminal-input.js';
-import { InterruptCoalescing, type ItrPolicy } from './coalescing.js';
-import { DeviceModel } from './device-model.js';
 import { type GuestImage, type GuestKind, guestKind } from './guest-kind.js';
 import { type HostThreads, realThreads, type VcpuThread } from './host-threads.js';
-import { type HotPlug, Hotplug, type SavedHotplug } from './hotplug.js';
-import type { NetServer } from './net-server.js';
-import { type Nic, randomMac, type VfAssignment } from './nic.js';
-import { ParavirtualNet } from './paravirtual-net.js';
-import { PassedThroughVf, scratchShare } from './passthrough.js';
+import type { HotPlug, SavedHotplug } from './hotplug.js';
+import type { ParavirtualNet } from './paravirtual-net.js';
+import type { PassedThroughVf } from './passthrough.js';
 import { threadCpuNs } from './thread-cpu.js';
+import { type VmDeviceOptions, VmDevices } from './vm-devices.js';
 import { readExits } from './vm-exits.js';
 import type { VmInfo } from './vm-info.js';
-import { mayFollow, type VmState, VmStateError, type VmStateKind } from './vm-state.js';
+import { mayFollow, VmError, type VmState, VmStateError, type VmStateKind } from './vm-state.js';
 
-export interface VmVf {
-  readonly nic: Nic;
-  readonly assignment?: VfAssignment;
-}
+export { type InterruptOptions, MAX_VM_NETS, MAX_VM_VFS, type VmNet, type VmVf } from './vm-devices.js';
+export { VmError } from './vm-state.js';
 
-export interface VmNet {
-  readonly domain: NetServer;
-  /** Made up when left out. */
-  readonly mac?: string | undefined;
-}
-
-export interface VmOptions {
+export interface VmOptions extends VmDeviceOptions {
   readonly name: string;
   /** A loaded image, or a file to load one from. */
   readonly image: GuestImage | ({ readonly path: string } & LoadImageOptions);
   readonly commandLine?: string;
-  /** In the order of their slots, from slot 1 on; at most MAX_VM_VFS. */
-  readonly vfs?: readonly VmVf[];
-  /** Paravirtual NICs, in the slots after the VFs; at most MAX_VM_NETS. */
-  readonly nets?: readonly VmNet[];
-  /** Everything is made ready for a guest that comes from elsewhere: restoreVmState, then resume. */
-  readonly incoming?: boolean;
   /** Memory made for the image's RAM size, that RAM being zero; of an incoming VM, pages may arrive in it already. */
   readonly memory?: WebAssembly.Memory;
-  /** The host's IOMMU has dirty bits. */
-  readonly iommuDirtyBits?: boolean;
-  readonly interrupts?: InterruptOptions;
   /** The vCPU's thread, timers and the clock; a worker and the process's own unless a simulator has others. */
   readonly threads?: HostThreads;
   readonly onEvent?: VmListener;
-}
-
-/** How interrupts are served; what is left out is as fast as it can be, and the intervals are the driver's. */
-export interface InterruptOptions {
-  /** Accesses to the MSI-X table in the vCPU's thread; else by the main thread. */
-  readonly accelMask?: boolean;
-  /** The same for ends of interrupts, of guests that have them. */
-  readonly accelEoi?: boolean;
-  /** Who sets VTEITR; the guest's driver when left out. */
-  readonly itr?: ItrPolicy;
 }
 
 export type VmEvent =
@@ -88,14 +58,6 @@ export interface SavedVmState {
   readonly hotplug: SavedHotplug;
 }
 
-/** A VM that cannot be made, or a state that cannot be restored. */
-export class VmError extends Error {
-  override readonly name = 'VmError';
-}
-
-export const MAX_VM_VFS = 8;
-/** The slots of a machine's own devices follow. */
-export const MAX_VM_NETS = 7;
 const CARRIAGE_RETURN = 13;
 /** A vCPU that has not obeyed by then is ended by force. */
 const STOP_LIMIT_MS = 2000;
@@ -109,16 +71,12 @@ export class VirtualMachine {
   readonly #listeners = new Set<VmListener>();
   #state: VmState;
   #memory: WebAssembly.Memory | null;
-  #vfs: PassedThroughVf[] = [];
-  #nets: ParavirtualNet[] = [];
   /** Holds the memory too: gone when the VM is. */
   #vcpuControl: VcpuControl | null;
   /** What goes to a guest's terminal is a console as well. */
   readonly #terminalLines = new ConsoleLines((line) => this.#emit({ kind: 'console', line }));
   readonly #threads: HostThreads;
-  readonly #hotplug: Hotplug;
-  readonly #coalescing: InterruptCoalescing[] = [];
-  #deviceModel: DeviceModel | null = null;
+  readonly #devices: VmDevices;
   #vcpuCore: VcpuThread | null = null;
   #exited: Promise<void> = Promise.resolve();
   #vcpuThread: string | null = null;
@@ -149,14 +107,7 @@ export class VirtualMachine {
     this.#memory = options.memory ?? this.#kind.createMemory();
     if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
     const { timers } = this.#threads;
-    this.#hotplug = new Hotplug(
-      {
-        control: controlWords(this.#memory, this.layout),
-        timers,
-        whenChanged: (...word) => this.#threads.whenChanged(...word),
-      },
-      this.#kind.hasHotplug,
-    );
+    this.#devices = new VmDevices(this.#kind, this.#memory, this.#threads);
     const compile = (wasm: Uint8Array): Promise<unknown> => this.#threads.compile(wasm);
     this.#vcpuControl = new VcpuControl(this.#kind.vcpu(this.#memory, compile), this.#memory, timers, {
       onPhase: (phase) => this.#follow(phase),
@@ -170,66 +121,11 @@ export class VirtualMachine {
 
   async #build(options: VmOptions): Promise<void> {
     const memory = this.memory;
-    const requested = options.vfs ?? [];
-    if (requested.length > MAX_VM_VFS)
-      throw new VmError(`${requested.length} VFs: a VM has at most ${MAX_VM_VFS}`);
     if (options.incoming !== true) {
       this.#kind.writeBoot(memory, options.commandLine ?? '', this.clock.nowNs());
     }
-    for (const [index, { nic, assignment }] of requested.entries()) {
-      const passed = new PassedThroughVf({
-        nic,
-        vf: nic.allocateVf({ ...assignment, incoming: options.incoming }),
-        slot: index + 1,
-        memory: bufferOf(memory),
-        layout: this.layout,
-        ...scratchShare(index, requested.length),
-        iommuDirtyBits: options.iommuDirtyBits === true,
-        messages: this.#kind.messageTarget(memory),
-        hotplug: this.#hotplug,
-      });
-      this.#vfs.push(passed);
-      await passed.attach();
-      this.#coalesce(passed, options.interrupts?.itr);
-    }
-    this.#makeDeviceModel(options.interrupts ?? {});
-    await this.#attachNets(options, requested.length + 1);
+    await this.#devices.attach(memory, options);
     await this.#startVcpu(memory);
-  }
-
-  #coalesce({ nic, vf, slot }: PassedThroughVf, itr: ItrPolicy | undefined): void {
-    if (itr === undefined) return;
-    this.#coalescing.push(new InterruptCoalescing(itr, nic.vfBar(vf), slot.barMap, this.#threads.timers));
-  }
-
-  /** Only for what is not to be done in the vCPU's thread. */
-  #makeDeviceModel({ accelMask = true, accelEoi = true }: InterruptOptions): void {
-    if (accelMask && accelEoi) return;
-    this.#deviceModel = new DeviceModel({ mask: !accelMask, eoi: !accelEoi }, (request) => {
-      if (request.kind === 'end-of-interrupt') return 0;
-      const bar3 = this.#vfs[request.slot - 1]?.view.bar3;
-      if (request.kind === 'msix-read') return bar3?.read32(request.offset) ?? 0xffff_ffff;
-      bar3?.write32(request.offset, request.value);
-      return 0;
-    });
-  }
-
-  async #attachNets({ nets = [], incoming = false }: VmOptions, firstSlot: number): Promise<void> {
-    if (nets.length > MAX_VM_NETS)
-      throw new VmError(`${nets.length} paravirtual NICs: a VM has at most ${MAX_VM_NETS}`);
-    for (const [index, { domain, mac }] of nets.entries()) {
-      const net = new ParavirtualNet({
-        domain,
-        mac: mac ?? randomMac(this.#threads.random),
-        slot: firstSlot + index,
-        memory: bufferOf(this.memory),
-        layout: this.layout,
-        messages: this.#kind.messageTarget(this.memory),
-        hotplug: this.#hotplug,
-      });
-      this.#nets.push(net);
-      await net.attach(!incoming);
-    }
   }
 
   async #startVcpu(memory: WebAssembly.Memory): Promise<void> {
@@ -239,14 +135,7 @@ export class VirtualMachine {
       exited = resolve;
     });
     const died = new Promise<never>((_, reject) => {
-      const boot = {
-        name: this.name,
-        image: this.image,
-        memory,
-        slots: this.#vfs.map((vf) => vf.slot),
-        nets: this.#nets.map((net) => net.slot),
-        deviceModel: this.#deviceModel?.handle ?? null,
-      };
+      const boot = { name: this.name, image: this.image, memory, ...this.#devices.boot };
       this.#vcpuCore = this.#threads.startVcpu(boot, {
         onEvent: (event) => vcpu.receive(event),
         onThread: (path) => {
@@ -303,14 +192,9 @@ export class VirtualMachine {
   }
 
   async #tearDown(): Promise<void> {
-    for (const each of this.#coalescing) each.stop();
-    this.#hotplug.close();
+    this.#devices.quiet();
     await this.#stopVcpu();
-    this.#deviceModel?.close();
-    for (const vf of this.#vfs) await vf.release();
-    this.#vfs = [];
-    for (const net of this.#nets) await net.release();
-    this.#nets = [];
+    await this.#devices.release();
     this.#memory = null;
     this.#vcpuControl = null;
     this.#enter({ kind: 'destroyed' });
@@ -351,17 +235,17 @@ export class VirtualMachine {
 
   /** Passed-through VFs in the order of their slots. */
   get vfs(): readonly PassedThroughVf[] {
-    return this.#vfs;
+    return this.#devices.vfs;
   }
 
   /** Paravirtual NICs in the order of their slots. */
   get nets(): readonly ParavirtualNet[] {
-    return this.#nets;
+    return this.#devices.nets;
   }
 
   /** Hot-plug of the function in a slot; undefined where there never was one. */
   hotplugOf(slot: number): HotPlug | undefined {
-    return this.#hotplug.slot(slot);
+    return this.#devices.hotplug.slot(slot);
   }
 
   /** Where a vCPU that logs marks the pages it stores to: guest RAM only. */
@@ -381,7 +265,7 @@ export class VirtualMachine {
 
   /** What devices wrote, a byte map of pages for each VF and each paravirtual NIC: for the verifier and reports only. */
   get groundTruth(): readonly SharedArrayBuffer[] {
-    return [...this.#vfs, ...this.#nets].map((device) => device.domain.truth);
+    return this.#devices.groundTruth;
   }
 
   /** Only while the VM is paused or halted. */
@@ -390,7 +274,7 @@ export class VirtualMachine {
     return {
       version: VM_STATE_VERSION,
       vcpu: this.#vcpu.captureState(),
-      hotplug: this.#hotplug.save(),
+      hotplug: this.#devices.hotplug.save(),
     };
   }
 
@@ -402,7 +286,7 @@ export class VirtualMachine {
       throw new VmError(`the VM's state is not one of version ${VM_STATE_VERSION}`);
     }
     const vcpu = this.#kind.decodeState(record.vcpu);
-    this.#hotplug.restore(record.hotplug);
+    this.#devices.hotplug.restore(record.hotplug);
     this.#vcpu.restoreState(vcpu);
     if (this.#state.kind === 'incoming') this.#enter({ kind: 'paused', atNs: this.clock.nowNs() });
   }
@@ -441,21 +325,7 @@ export class VirtualMachine {
       exits: readExits(control),
       waits: control[CTRL.waits]! >>> 0,
       vcpuCpuNs: this.vcpuCpuNs,
-      vfs: this.#vfs.map((passed, index) => ({
-        slot: index + 1,
-        vf: passed.vf,
-        mac: passed.nic.driver.vf(passed.vf).mac,
-        plugged: passed.view.hotplug.plugged,
-        linkUp: passed.nic.linkUp,
-        bar0: Array.from({ length: passed.view.pages.count }, (_, page) => passed.view.pages.mappingOf(page)),
-        dmaFaults: passed.faults,
-      })),
-      nets: this.#nets.map((net) => ({
-        slot: net.slot.slot,
-        plugged: net.hotplug.plugged,
-        mac: net.mac,
-        stats: net.stats,
-      })),
+      ...this.#devices.info(),
     };
   }
 
@@ -496,7 +366,3 @@ export class VirtualMachine {
     for (const listener of this.#listeners) listener(event);
   }
 }
-
-/** The memory is a shared one; the library's type knows only the other kind. */
-const bufferOf = (memory: WebAssembly.Memory): SharedArrayBuffer =>
-  memory.buffer as unknown as SharedArrayBuffer;
