@@ -165,6 +165,8 @@ export class RelayedQueue {
         if (!enabled) return;
         this.#hop('on');
         this.#put(RX.RXDCTL, control);
+        // it may have moved since the queue was started, and follow() shows a head only when it moves
+        this.#showHead(this.#head, () => this.#controlWritten());
     }
   }
 

@@ -177,6 +177,28 @@ describe('shadow-doorbell under reprogramming', () => {
     rig.close();
   });
 
+  it('a head that moved before the core saw the queue start is shown', async () => {
+    const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
+    const { host, driver } = rig;
+    driver.up();
+    rig.offer(10, 200);
+    rig.engine();
+    await rig.start();
+    driver.stopRx(0);
+    const control = host.guestRead(rxRegister(0, RX.RXDCTL));
+    host.guestWrite(rxRegister(0, RX.RXDCTL), control | ENABLE);
+    // the core asks the device to start; it does, and has taken frames by the time the core looks again
+    rig.step();
+    rig.offer(5, 200);
+    rig.engine();
+    rig.engine();
+    rig.step();
+    rig.step();
+    expect(host.guestRead(rxRegister(0, RX.RXDCTL)) & ENABLE).not.toBe(0);
+    expect(host.guestRead(rxRegister(0, RX.RDH))).toBe(15);
+    rig.close();
+  });
+
   it('a head of 0 that the driver writes is not taken for the one that the core left there', async () => {
     const rig = new MigrationRig(srvm, { options: { mode: 'shadow-doorbell' } });
     const { host, driver } = rig;
