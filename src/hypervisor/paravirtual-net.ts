@@ -160,8 +160,9 @@ export class ParavirtualNet {
 
   /** The guest is this host's now: its queues are served, and the network learns where its address is. */
   async arrive(): Promise<void> {
-    this.setReceiving(true);
+    // first what cannot fail: the card's table of addresses may be full
     await this.serve(true);
+    this.setReceiving(true);
     this.announce();
   }
 
