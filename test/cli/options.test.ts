@@ -3,6 +3,7 @@ import {
   OptionError,
   parseKeyValues,
   parseMac,
+  parseNet,
   parseSize,
   parseVf,
   parseVif,
@@ -49,4 +50,15 @@ test('--vif, and the VLANs of srvm vif', () => {
   expect(parseVlans('all', '--vlans')).toBeNull();
   expect(parseVlans('5,7', '--vlans')).toEqual([5, 7]);
   expect(() => parseVlans('5,,7', '--vlans')).toThrow(OptionError);
+});
+
+test('a paravirtual NIC has an address, a wire and a recording, and nothing of a VF', () => {
+  expect(parseNet('mac=52:54:00:00:00:0A,wire=unix:a.sock,server,pcap=x.pcapng')).toEqual({
+    mac: '52:54:00:00:00:0a',
+    wire: 'unix:a.sock,server',
+    pcap: 'x.pcapng',
+  });
+  expect(parseNet('wire=null')).toEqual({ wire: 'null' });
+  for (const bad of ['mac=01:00:00:00:00:00', 'vlan=5', 'trust=on'])
+    expect(() => parseNet(bad), bad).toThrow(OptionError);
 });
