@@ -24,6 +24,7 @@ describe('images', () => {
       'udp-echo-bonded',
       'udp-echo-compsc',
       'udp-echo-suspend',
+      'udp-echo-virtio',
     ]);
   });
 
