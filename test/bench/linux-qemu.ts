@@ -155,6 +155,7 @@ async function moveTo({ qmp }: Process, uri: string): Promise<Move> {
 }
 
 async function end({ child, qmp }: Process): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await qmp.execute('quit').catch(() => {});
   qmp.close();
