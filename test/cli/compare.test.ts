@@ -88,6 +88,7 @@ describe('a trial', () => {
       load: { kind: 'rate', perSecond: 500 },
       payloadBytes: 200,
       verify: true,
+      run: 1,
     });
     expect(trial.report).toMatchObject({ outcome: 'completed', verdict: { pagesDiffering: 0 } });
     expect(trial.load).toMatchObject({ corrupt: 0, duplicates: 0 });

@@ -39,10 +39,12 @@ export async function runAll(methods: readonly Method[], plan: Plan): Promise<Me
             load,
             payloadBytes: plan.payloadBytes,
             verify: saturates,
+            run,
           });
-          (saturates ? result.saturated : result.steady).push(trial);
           process.stderr.write(`${name}: ${outcomeText(trial)}\n`);
+          // what a migration that failed took is no figure of the method's
           if (isFailure(method, trial)) result.failures.push(`${name}: ${trial.report.error}`);
+          else (saturates ? result.saturated : result.steady).push(trial);
         } catch (error) {
           result.failures.push(`${name}: ${(error as Error).message}`);
           process.stderr.write(`${name}: ${(error as Error).message}\n`);

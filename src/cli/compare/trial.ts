@@ -7,6 +7,7 @@
  */
 
 import type { VmmMigrationReport } from '../../control/vmm-migration.js';
+import { realClock } from '../../hardware/clock.js';
 import { EchoLoad, type EchoLoadReport, type Offer } from '../../measure/load/echo-load.js';
 import type { SliceFigures } from '../../measure/load/reply-log.js';
 import type { ThreadInfo } from '../../measure/threads.js';
@@ -23,10 +24,13 @@ export interface TrialOptions {
   readonly payloadBytes: number;
   /** Compare every page at the destination: it lengthens the stop. */
   readonly verify: boolean;
+  /** Which of the runs it belongs to. */
+  readonly run: number;
 }
 
 export interface Trial {
   readonly method: string;
+  readonly run: number;
   readonly report: VmmMigrationReport;
   readonly load: EchoLoadReport;
   readonly before: SliceFigures;
@@ -56,7 +60,10 @@ export interface Curve {
 const GUEST_IP = '10.0.0.2';
 const guestMac = (index: number): string => `52:54:00:00:00:0${index + 1}`;
 const PEER = { mac: '52:54:00:00:00:fe', ip: '10.0.0.1' } as const;
-const WARM_UP_MS = 500;
+/** Compilers warm up while the load goes on: it runs evenly when two looks in a row see about the same. */
+const LOOK_MS = 300;
+const MOST_LOOKS = 10;
+const EVEN = 0.1;
 const WINDOW_MS = 1500;
 const DRAIN_MS = 200;
 const ARRIVAL_MS = 5000;
@@ -95,7 +102,7 @@ export async function runTrial(options: TrialOptions): Promise<Trial> {
     });
     load.start();
     await firstReply(load, method);
-    await sleep(WARM_UP_MS);
+    await untilEven(load);
     return await observe(options, { source, destination, hop, load });
   } finally {
     await lab.close();
@@ -137,6 +144,7 @@ async function observe(options: TrialOptions, { source, destination, hop, load }
   const { replies } = load;
   return {
     method: method.name,
+    run: options.run,
     report,
     load: load.report(),
     before: replies.slice(orderNs - windowNs, orderNs),
@@ -161,6 +169,17 @@ function curveOf({ replies }: EchoLoad, orderNs: number, untilNs: number): Curve
     perSecond: replies.rates(fromNs, bucketNs, buckets),
     medianUs: replies.medians(fromNs, bucketNs, buckets),
   };
+}
+
+async function untilEven({ replies }: EchoLoad): Promise<void> {
+  let before = Number.NaN;
+  for (let look = 0; look < MOST_LOOKS; look++) {
+    await sleep(LOOK_MS);
+    const nowNs = realClock.nowNs();
+    const { perSecond } = replies.slice(nowNs - LOOK_MS * 1e6, nowNs);
+    if (Math.abs(perSecond - before) <= before * EVEN) return;
+    before = perSecond;
+  }
 }
 
 /** What a plugin does after commitment goes on while the guest runs already. */

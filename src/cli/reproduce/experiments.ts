@@ -66,7 +66,12 @@ function paired(
   other: readonly Trial[],
   of: (one: Trial, other: Trial) => number | null,
 ): Spread | null {
-  return spreadOf(one.slice(0, other.length).map((trial, run) => of(trial, other[run]!)));
+  return spreadOf(
+    one.map((trial) => {
+      const counterpart = other.find(({ run }) => run === trial.run);
+      return counterpart === undefined ? null : of(trial, counterpart);
+    }),
+  );
 }
 
 const times = (part: number | null, whole: number | null): number | null =>
