@@ -39,7 +39,7 @@ export const PAPERS: Readonly<Record<PaperName, Paper>> = {
   },
   dong: {
     title: 'High performance network virtualization with SR-IOV',
-    source: 'Dong et al., HPCA 2010; JPDC 2012',
+    source: 'Dong et al., JPDC 2012',
     differs: [
       HERE,
       "There up to 60 VMs received TCP from another machine; here the card's own thread makes the frames, and every guest checks each.",
@@ -48,16 +48,16 @@ export const PAPERS: Readonly<Record<PaperName, Paper>> = {
     ],
   },
   huawei: {
-    title: 'Live migration with hardware acceleration: a prototype',
-    source: 'Huawei, KVM Forum slides',
+    title: 'Live migration of an SR-IOV VF with hardware and driver help: a prototype',
+    source: 'Huawei, slides at KVM Forum',
     differs: [
       HERE,
       "There the VF's driver is Linux's, and its suspend and resume go through libvirt, QEMU and iproute2; here a guest image's driver does both, asked through the same mailbox.",
     ],
   },
   'sv-nic': {
-    title: 'Self-virtualized I/O: high performance, scalable I/O virtualization in multi-core systems',
-    source: 'Raj and Schwan, and others, 2006 and 2007',
+    title: 'Self-virtualizing devices',
+    source: 'Raj, Schwan and others, 2006',
     differs: [
       HERE,
       DRIVER_DOMAIN,
