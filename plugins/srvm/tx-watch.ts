@@ -72,23 +72,29 @@ class TxQueue {
   look(packets: number): number {
     const head = this.#view.bar0.read32(this.#headRegister);
     const before = this.#head;
-    // A queue whose head was never seen elsewhere is one that the guest does not use: what was sent, the other queue sent.
-    // To be wrong, a busy one would have to come round to the same slot at every single look, the last one included.
-    if (head === before && !(packets > 0 && this.#everMoved)) {
+    if (head === before && packets === 0) {
+      this.#markHeadWord();
       this.#watchUses(head);
       return 0;
     }
-    this.#everMoved = before >= 0;
-    this.#head = head;
+    const isAnother = this.#readRing();
+    this.#markHeadWord();
     if (before < 0) {
-      this.#readRing();
+      this.#head = head;
       this.#rememberExecuted();
       return 0;
     }
+    // A queue whose head was never seen elsewhere is one that the guest does not use: what was sent, the other queue sent.
+    // To be wrong, a busy one would have to come round to the same slot at every single look, the last one included.
+    if (head === before && !isAnother && !this.#everMoved) {
+      this.#watchUses(head);
+      return 0;
+    }
+    this.#everMoved = true;
+    this.#head = head;
     // The counter belongs to both queues and a head can come round to where it was: with any doubt the ring is marked,
     // which is a handful of pages. Should head and counter both come round, the driver has refilled every slot since the
     // last look, and the vCPU's own dirty log has the ring's pages.
-    const isAnother = this.#readRing();
     this.#mark();
     const slots = this.#slots();
     if (slots === 0) return 0;
@@ -175,7 +181,15 @@ class TxQueue {
   #mark(): void {
     const { dirty } = this.#view;
     dirty.markRange(this.#base, this.#ringBytes);
-    if (this.#headWord >= 0) dirty.markRange(this.#headWord, 4);
+    this.#markHeadWord();
+  }
+
+  /**
+   * At every look: head, tail and counter may come round to where they were, and nothing then tells that the head's word was
+   * written; unlike the ring's pages, the vCPU's own log does not have it. One page, of drivers that ask for it.
+   */
+  #markHeadWord(): void {
+    if (this.#headWord >= 0) this.#view.dirty.markRange(this.#headWord, 4);
   }
 
   /** Looks backwards from the head over `count` executed slots for the last descriptor that set each context. */

@@ -114,6 +114,22 @@ describe('a Tx context', () => {
 });
 
 describe('the word that the Tx head is written to', () => {
+  it('is marked when a queue that seemed idle went round to the same slot', async () => {
+    const rig = await started();
+    const { host, driver } = rig;
+    // the ring is one whose head was never seen elsewhere
+    host.guestWrite(txRegister(0, TX.TDWBAL), 0xa0_0000 | 1);
+    driver.txRingsAt += 0x2_0000;
+    driver.startTx(0);
+    host.guestWrite(txRegister(0, TX.TDWBAL), 0xa0_0000 | 1);
+    await rig.round();
+    send(rig, TX_SLOTS);
+    await rig.round();
+    expect(host.words[0xa0_0000 >> 2]).toBe(0);
+    expect([...rig.missed]).toEqual([]);
+    await rig.stopAndCopy();
+  });
+
   it('is marked when the ring was left before anybody looked', async () => {
     const rig = await started();
     const { host, driver } = rig;
