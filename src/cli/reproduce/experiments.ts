@@ -2,7 +2,6 @@
  * The papers' headline experiments, each on the same guests and loads as `srvm compare`. A ratio is taken between trials
  * of the same run, minutes apart at most, and printed whatever it is.
  */
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readImage } from '../../control/images.js';
 import { imageCacheDir, PACKAGE_ROOT } from '../../control/package-root.js';
@@ -233,7 +232,7 @@ const WINDOW_MS = 1000;
 
 async function dong(runs: number): Promise<Experiment> {
   const { component } = readImage(join(PACKAGE_ROOT, 'guest-images/packet-sink'));
-  const image = await loadImage(component, { ramBytes: RAM_BYTES, cacheDir: imageCacheDir() ?? tmpdir() });
+  const image = await loadImage(component, { ramBytes: RAM_BYTES, cacheDir: imageCacheDir() });
   const common = { image, rounds: runs, windowMs: WINDOW_MS };
   const line = await measureSharedPort({ ...common, guests: [1, MOST_GUESTS] });
   const quiet = await measureSharedPort({ ...common, guests: GUESTS, framesPerS: QUIET_FPS });
