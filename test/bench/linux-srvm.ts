@@ -17,6 +17,7 @@ interface Place {
 
 export class SrvmSubject implements Subject {
   readonly name = 'srvm';
+  readonly wantsFreshGuests = false;
   readonly #lab: Lab;
   #guests = 0;
 

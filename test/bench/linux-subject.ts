@@ -30,6 +30,8 @@ export interface Guest {
 
 export interface Subject {
   readonly name: string;
+  /** Its guests do not reliably go on after several moves under load: each such move gets a guest of its own. */
+  readonly wantsFreshGuests: boolean;
   start(): Promise<Guest>;
 }
 

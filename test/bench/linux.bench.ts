@@ -149,6 +149,8 @@ export async function measure(subject: Subject, peer: TrafficPeer): Promise<Resu
       results.boots.push(guest.boot);
     }
     await measureGuest(guest!, peer, results, begin);
+    begin('moves under TCP');
+    guest = await measureLoadedMoves(subject, guest!, peer, results);
   } catch (error) {
     say(
       `${subject.name}: ${stage} failed, and what would have followed is left out: ${(error as Error).message}`,
@@ -181,11 +183,25 @@ async function measureGuest(
     await sleep(SETTLE_MS);
     results.idle.push(await guest.move(METHODS[index % 2]!));
   }
-  begin('moves under TCP');
-  for (let index = 0; index < LOADED_MOVES; index++) {
-    results.loadedIn.push(await loadedMove(guest, peer, false, index));
-    results.loadedOut.push(await loadedMove(guest, peer, true, index));
+}
+
+/** Returns the guest that it has left. */
+async function measureLoadedMoves(
+  subject: Subject,
+  first: Guest,
+  peer: TrafficPeer,
+  results: Results,
+): Promise<Guest> {
+  let guest = first;
+  for (let move = 0; move < 2 * LOADED_MOVES; move++) {
+    if (subject.wantsFreshGuests) {
+      await guest.close();
+      guest = await subject.start();
+    }
+    const [reverse, index] = [move % 2 === 1, move >> 1];
+    (reverse ? results.loadedOut : results.loadedIn).push(await loadedMove(guest, peer, reverse, index));
   }
+  return guest;
 }
 
 type Reach = { readonly atLeast?: number; readonly atMost?: number };
