@@ -56,6 +56,11 @@ export class RelayedQueue {
   #state: State = 'off';
   #head = 0;
   #tail = 0;
+  /**
+   * The tail has gone past the head: a driver sees the first descriptors of a packet done, and posts their slots anew, while
+   * the head stands before them until the last one is written.
+   */
+  #tailIsPastHead = false;
   /** Times a ring was programmed, and times the device turned out to have been reset. */
   programmings = 0;
   resets = 0;
@@ -101,7 +106,8 @@ export class RelayedQueue {
   rememberPosted(): void {
     this.#head = this.#read(RX.RDH);
     if (this.#sane()) {
-      this.table.posted(this.#head, this.#tail);
+      // all of it: with a tail that is past the head, nearly every slot is posted. What else is read here nobody asks for
+      this.table.posted(0, this.table.slots);
       // what was consumed while it was read was written before tracking began
       this.#head = this.#read(RX.RDH);
     }
@@ -124,6 +130,7 @@ export class RelayedQueue {
     if (this.#state === 'on') this.#showHead(head, () => this.#controlWritten());
     const slots = this.table.slots;
     if (head >= slots || from >= slots) return 0;
+    if (this.table.distance(from, head) > this.table.distance(from, this.#tail)) this.#tailIsPastHead = false;
     this.table.passed(from, head);
     return this.table.distance(from, head);
   }
@@ -186,10 +193,23 @@ export class RelayedQueue {
     if (to >= table.slots || head >= table.slots) return;
     if (from >= table.slots) {
       table.posted(head, to);
-    } else if (table.distance(head, to) >= table.distance(head, from)) {
-      table.posted(from, to);
+      return;
     }
-    // else the tail was moved back: the device's share shrinks, nothing new is in it
+    const fresh = table.distance(from, to);
+    const posted = table.distance(head, from) + (this.#tailIsPastHead ? table.slots : 0);
+    const movedBack = table.slots - fresh;
+    if (movedBack <= posted && movedBack < fresh) {
+      // the device's share shrinks, nothing new is in it
+      this.#tailIsPastHead = false;
+      return;
+    }
+    // while it is off, neither head nor tail is of the ring that it will be started with
+    if (posted + fresh >= table.slots && this.#state !== 'off') {
+      // completed, though the head has not passed them: what they held is forgotten now
+      table.passed(this.#tailIsPastHead ? from : head, to);
+      this.#tailIsPastHead = true;
+    }
+    table.posted(from, to);
   }
 
   /**
@@ -311,6 +331,7 @@ export class RelayedQueue {
   }
 
   #programTable(): void {
+    this.#tailIsPastHead = false;
     this.table.program(
       this.#read(RX.RDBAL),
       this.#read(RX.RDBAH),

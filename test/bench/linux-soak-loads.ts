@@ -27,9 +27,13 @@ function expectedSum(): bigint {
   return n;
 }
 
-/** Has two scripts begin with what both need: where they work, and how a step is recorded. */
+/**
+ * Has two scripts begin with what both need: where they work, a web server that waits for a client however slow the
+ * machine is (it would hang up after a minute), and how a step is recorded.
+ */
 const COMMON = `
 cd /tmp
+patient() { sed -i 's/listen 80;/listen 80; send_timeout 2h; keepalive_timeout 2h;/' /etc/nginx/nginx.conf; nginx -s reload; }
 wrong() { echo "$*" >>/tmp/www/wrong; }
 # how far: written aside, so that nobody reads half a number
 far() { echo "$2" >/tmp/far.$1; mv /tmp/far.$1 /tmp/www/$1; }
@@ -38,6 +42,7 @@ far() { echo "$2" >/tmp/far.$1; mv /tmp/far.$1 /tmp/www/$1; }
 export const TRAVELLER_SCRIPT = `${COMMON}
 case $1 in
 all)
+  patient
   for kib in ${SERVED_KIB.join(' ')}; do wget -q -O www/check-$kib http://${PARTNER_IP}/check-$kib; done
   for i in 1 2 3 4 5 6 7 8; do cat www/check-250; done >seed
   sum=$(wget -q -O - http://${PARTNER_IP}/blob.md5)
@@ -62,7 +67,8 @@ pages)
   ;;
 files)
   while [ -e go ]; do
-    case $(wget -q -O - http://${PARTNER_IP}/blob | md5sum) in $2*) ;; *) wrong "files: another sum" ;; esac
+    got=$( (wget -q -O - http://${PARTNER_IP}/blob; echo "wget $?" >ended) | dd bs=64k 2>counted | md5sum)
+    case $got in $2*) ;; *) wrong "files: $got, $(cat ended), $(tail -n 1 counted)" ;; esac
     rounds=$((rounds+1)); far files $rounds
   done
   ;;
@@ -90,6 +96,7 @@ esac
 export const partnerScript = (fileMB: number, rateMbps: number): string => `${COMMON}
 case $1 in
 prepare)
+  patient
   echo begun >www/wrong
   for kib in ${SERVED_KIB.join(' ')}; do dd if=/dev/urandom of=www/check-$kib bs=1k count=$kib; done
   dd if=/dev/urandom of=piece bs=1M count=${PIECE_MIB}

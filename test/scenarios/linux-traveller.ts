@@ -164,7 +164,9 @@ export class LinuxTraveller {
   /** To the other process, every page compared. */
   async move(mode: 'scan' | 'shadow-doorbell', options: ScenarioMigration = {}): Promise<MigrationReport> {
     const report = await this.attempt({ mode, ...options });
-    expect(report.outcome, `${report.error}; ${report.notes.join('; ')}`).toBe('completed');
+    const { error, notes, dmaCoverage, tracker } = report;
+    const story = JSON.stringify({ error, notes, dmaCoverage, tracker });
+    expect(report.outcome, story).toBe('completed');
     expectClean(report);
     this.arrived();
     return report;
