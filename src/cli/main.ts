@@ -58,6 +58,12 @@ function program(): Command {
   return srvm;
 }
 
+// a reader that has seen enough (`srvm ... | head`) ends the command, as it would any other
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+
 try {
   await program().parseAsync(process.argv);
 } catch (error) {
