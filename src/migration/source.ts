@@ -53,6 +53,11 @@ export interface SourceMigrationOptions {
   readonly onRound?: (round: RoundReport) => void;
 }
 
+interface SavedStates {
+  readonly vmState: Uint8Array;
+  readonly deviceState: Uint8Array;
+}
+
 /** How long undoing waits for a step that was interrupted. */
 const SETTLE_LIMIT_MS = 5000;
 /** A round over a slow link may take hours; a dead link is noticed by the stream. */
@@ -255,9 +260,8 @@ export class SourceMigration {
     this.#timeline.harvested(due!.pages, this.#sentPages);
     const round = this.#timeline.rounds.length + 1;
     this.#timeline.beginRound(round, due!);
-    let vmState = new Uint8Array();
-    let deviceState = new Uint8Array();
-    await Promise.all([
+    const [states] = await Promise.all([
+      this.#saveStates(),
       timed(async () => {
         const traffic = await this.#dialogue.linkStep('sending the last pages', () =>
           stream.sendRound(round),
@@ -265,17 +269,6 @@ export class SourceMigration {
         this.#timeline.roundSent(traffic);
       }).then((ms) => {
         parts.lastPagesMs = ms;
-      }),
-      timed(async () => {
-        vmState = Uint8Array.from(await this.#step('saving the vCPU', () => vm.saveVmState()));
-      }).then((ms) => {
-        parts.vmSaveMs = ms;
-      }),
-      timed(async () => {
-        if (device)
-          deviceState = Uint8Array.from(await this.#step('saving the device', () => device.saveState()));
-      }).then((ms) => {
-        parts.deviceSaveMs = ms;
       }),
     ]);
     const report = this.#timeline.endRound({ pages: 0, notes: due!.notes }, 0, true);
@@ -285,10 +278,29 @@ export class SourceMigration {
         this.#dialogue.linkStep('hashing memory', () => stream.sendHashes()),
       );
     }
-    parts.untilReadyMs = await timed(() => this.#handOver(round, vmState, deviceState));
+    parts.untilReadyMs = await timed(() => this.#handOver(round, states));
   }
 
-  async #handOver(round: number, vmState: Uint8Array, deviceState: Uint8Array): Promise<void> {
+  /**
+   * The device first: until its state is read it may send an interrupt (one that moderation held back), which is then in
+   * the vCPU's; one that it sends later is a cause in its own state still. The other way round it would be in neither.
+   */
+  async #saveStates(): Promise<SavedStates> {
+    const { vm, device } = this.#o;
+    const { timed, parts } = this.#timeline;
+    let deviceState = new Uint8Array();
+    let vmState = new Uint8Array();
+    parts.deviceSaveMs = await timed(async () => {
+      if (device)
+        deviceState = Uint8Array.from(await this.#step('saving the device', () => device.saveState()));
+    });
+    parts.vmSaveMs = await timed(async () => {
+      vmState = Uint8Array.from(await this.#step('saving the vCPU', () => vm.saveVmState()));
+    });
+    return { vmState, deviceState };
+  }
+
+  async #handOver(round: number, { vmState, deviceState }: SavedStates): Promise<void> {
     const stream = this.#dialogue.stream;
     const { device, oneWay } = this.#o;
     // handed over together: the stream keeps their order

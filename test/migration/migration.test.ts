@@ -59,6 +59,22 @@ describe('a migration over TCP', () => {
     expect(Array.from(host.vm!.device!.restored!)).toEqual([7, 7, 7]);
   });
 
+  it('an interrupt that the device sends until its state is read arrives in the state of the vCPU', async () => {
+    const { vm, device, host, source, destination } = await createPair({ device: true });
+    device!.hook = async (call) => {
+      if (call !== 'saveState') return;
+      // long enough for a vCPU that is saved at the same time
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      vm.vmState = new Uint8Array([...vm.vmState, 0x1f]);
+    };
+    vm.hook = (call) => {
+      if (call === 'saveVmState') expect(vm.vmState.at(-1)).toBe(0x1f);
+    };
+    const [report] = await Promise.all([source.run(), destination.run()]);
+    expect(report).toMatchObject({ outcome: 'completed', error: null });
+    expect(host.vm!.vmState).toEqual(vm.vmState);
+  });
+
   it('names the pages that a tracker missed, and the guest goes on at the source', async () => {
     const { vm, device, host, source, destination } = await createPair({ device: true });
     device!.hook = (call) => {
