@@ -15,6 +15,7 @@
  */
 import { type CoreView, type RegisterWindow, vf82599 } from 'srvm/plugin';
 import { PostedTable } from './posted-table.js';
+import { SHOWN_HEAD } from './shared-words.js';
 
 const { ENABLE, RX, rxRegister, SOFTWARE_FLUSH } = vf82599;
 const PAGE_MASK = 0xfff;
@@ -46,6 +47,7 @@ export class RelayedQueue {
   readonly #bar0: RegisterWindow;
   readonly #queue: number;
   readonly #words: Int32Array;
+  readonly #shared: Int32Array;
   readonly #left = new Int32Array(BLOCK_WORDS);
   /** One consistent reading of the block. */
   readonly #seen = new Int32Array(BLOCK_WORDS);
@@ -70,6 +72,7 @@ export class RelayedQueue {
     this.#bar0 = view.bar0;
     this.#queue = queue;
     this.#words = words;
+    this.#shared = view.shared;
     this.#firstWord = (rxRegister(queue, 0) & PAGE_MASK) >> 2;
     this.#headRegister = rxRegister(queue, RX.RDH);
     this.#tailRegister = rxRegister(queue, RX.RDT);
@@ -95,11 +98,21 @@ export class RelayedQueue {
   /** Takes the device's registers for what was last carried over. */
   adopt(): void {
     for (const offset of [...PROGRAM, RX.RDH, RX.RDT, RX.RXDCTL])
-      this.#left[offset >> 2] = this.#read(offset);
+      this.#leave(offset >> 2, this.#read(offset));
     this.#state = (this.#left[RX.RXDCTL >> 2]! & ENABLE) !== 0 ? 'on' : 'off';
     this.#tail = this.#left[RX.RDT >> 2]!;
     this.#head = this.#left[RX.RDH >> 2]!;
     this.#programTable();
+  }
+
+  /**
+   * The same for another core, which died: what it carried over can be seen on the device, the head that it showed cannot,
+   * as the device's has moved since.
+   */
+  adoptFromDead(): void {
+    const shown = Atomics.load(this.#shared, SHOWN_HEAD + this.#queue);
+    this.adopt();
+    this.#leave(RX.RDH >> 2, shown);
   }
 
   /** The tail on the device moves no more but by us: what is posted now can be read at leisure. */
@@ -222,8 +235,8 @@ export class RelayedQueue {
     if (wasZero && hasBegun()) return;
     this.#put(RX.RDH, head);
     if (!wasZero || !hasBegun()) return;
+    this.#leave(word, 0);
     Atomics.compareExchange(this.#words, this.#firstWord + word, head, 0);
-    this.#left[word] = 0;
   }
 
   /** The guest has written another ring than the device has. */
@@ -359,14 +372,21 @@ export class RelayedQueue {
   /** Replaces what the snapshot saw; a newer write of the guest's stays and is seen next turn. */
   #settle(offset: number, value: number): void {
     const word = offset >> 2;
+    this.#leave(word, value);
     Atomics.compareExchange(this.#words, this.#firstWord + word, this.#seen[word]!, value);
-    this.#left[word] = value;
   }
 
   /** Replaces what the core left there itself. */
   #put(offset: number, value: number): void {
     const word = offset >> 2;
-    Atomics.compareExchange(this.#words, this.#firstWord + word, this.#left[word]!, value);
+    const before = this.#left[word]!;
+    this.#leave(word, value);
+    Atomics.compareExchange(this.#words, this.#firstWord + word, before, value);
+  }
+
+  /** Told before it is shown: whoever dies in between has shown a head that is not 0, which means nothing. */
+  #leave(word: number, value: number): void {
     this.#left[word] = value;
+    if (word === RX.RDH >> 2) Atomics.store(this.#shared, SHOWN_HEAD + this.#queue, value);
   }
 }

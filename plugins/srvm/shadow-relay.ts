@@ -95,7 +95,7 @@ export class ShadowRelay {
     const state = Atomics.load(view.shared, TRACKING_WORD);
     if (state === TRACKING.none || state === TRACKING.scan) return;
     const relay = new ShadowRelay(view);
-    if (state === TRACKING.shadow) for (const queue of relay.#queues) queue.adopt();
+    if (state === TRACKING.shadow) for (const queue of relay.#queues) queue.adoptFromDead();
     relay.release(frozen || state !== TRACKING.shadow);
   }
 

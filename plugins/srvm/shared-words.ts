@@ -14,6 +14,9 @@ export const FROZEN = 0;
 export const TRACKING_WORD = 1;
 export const TRACKING = { none: 0, scan: 1, takingOver: 2, shadow: 3, released: 4 } as const;
 
+/** By queue: the head that the core shows the guest. A 0 in its place that is not the core's is the guest's. */
+export const SHOWN_HEAD = 2;
+
 const CONTEXTS = 8;
 /** A flag and the descriptor's words. */
 const CONTEXT_STRIDE = 1 + vf82599.CONTEXT_WORDS;

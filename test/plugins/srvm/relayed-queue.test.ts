@@ -1,6 +1,7 @@
 /** One relayed queue and its device, register by register: what a driver does in the middle of a packet. */
 import { describe, expect, it } from 'vitest';
 import { RelayedQueue } from '../../../plugins/srvm/relayed-queue.js';
+import { SHARED_WORDS } from '../../../plugins/srvm/shared-words.js';
 import type { CoreView } from '../../../src/plugin/api.js';
 import { ENABLE, RX, rxRegister } from '../../../src/plugin/vf82599/registers.js';
 
@@ -37,6 +38,7 @@ function relayed(head: number, tail: number) {
       markRange: () => undefined,
       markAll: () => undefined,
     },
+    shared: new Int32Array(new SharedArrayBuffer(4 * SHARED_WORDS)),
   } as unknown as CoreView;
   const words = new Int32Array(new SharedArrayBuffer(PAGE_BYTES));
   const queue = new RelayedQueue(view, 0, words);
@@ -51,7 +53,17 @@ function relayed(head: number, tail: number) {
     queue.relay(seen);
   };
   const deviceHeadTo = (value: number): void => void device.set(rxRegister(0, RX.RDH), value);
-  return { queue, marked, post, turn, deviceHeadTo };
+  const deviceHead = (): number => device.get(rxRegister(0, RX.RDH))!;
+  const guestWrites = (offset: number, value: number): void => void (words[word(offset)] = value);
+  /** Another core's queue takes over what this one left, as when its thread has died. */
+  const afterDeath = (): RelayedQueue => {
+    const heir = new RelayedQueue(view, 0, words);
+    heir.adoptFromDead();
+    heir.follow();
+    heir.relay(heir.readTail());
+    return heir;
+  };
+  return { queue, marked, post, turn, deviceHeadTo, deviceHead, guestWrites, afterDeath };
 }
 
 describe('a driver that sees the first descriptors of a packet done before the head moves', () => {
@@ -111,4 +123,23 @@ it('a tail that is moved back posts nothing', () => {
   deviceHeadTo(30);
   turn();
   expect([...marked].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => 26 + i));
+});
+
+describe('a core that died', () => {
+  it('left the head at 0: the ring is not started over, wherever the device is by now', () => {
+    const { deviceHead, deviceHeadTo, afterDeath } = relayed(0, 30);
+    deviceHeadTo(3);
+    const heir = afterDeath();
+    expect(heir.unsettled).toBe(false);
+    expect(heir.running).toBe(true);
+    expect(deviceHead()).toBe(3);
+  });
+
+  it('left another head, and the guest has written a 0 there: the ring is started over', () => {
+    const { deviceHeadTo, guestWrites, turn, afterDeath } = relayed(0, 30);
+    deviceHeadTo(3);
+    turn();
+    guestWrites(RX.RDH, 0);
+    expect(afterDeath().unsettled).toBe(true);
+  });
 });
