@@ -243,6 +243,7 @@ export function powerOn(device: DeviceWords, { macLow, macHigh, mtu, features }:
   device.set(WORD.macLow, macLow);
   device.set(WORD.macHigh, macHigh);
   device.set(WORD.mtu, mtu);
+  device.set(WORD.portMtu, mtu);
   device.set(WORD.offered, features);
   device.set(WORD.linkUp, LINK_UP);
   resetFunction(device);

@@ -98,10 +98,9 @@ export function restoreNetState(words: DeviceWords, value: unknown): void {
       `its driver uses features 0x${(unknown >>> 0).toString(16)} that this host does not offer`,
     );
   }
-  if (state.mtu > words.get(WORD.mtu)) {
-    throw new NetStateError(
-      `its packets have up to ${state.mtu} bytes, this port's at most ${words.get(WORD.mtu)}`,
-    );
+  const portMtu = words.get(WORD.portMtu);
+  if (state.mtu > portMtu) {
+    throw new NetStateError(`its packets have up to ${state.mtu} bytes, this port's at most ${portMtu}`);
   }
   resetFunction(words);
   for (const [dword, word] of state.config.entries()) {
@@ -143,6 +142,8 @@ function restoreQueue(words: DeviceWords, index: number, queue: QueueState): voi
 // --- hostile input --------------------------------------------------------------------------------------------------
 
 const WORD_MAX = 0xffff_ffff;
+/** virtio 1.x, 5.1.4.1: a device never says less. */
+const MIN_MTU = 68;
 
 /** @throws NetStateError */
 export function decodeNetState(value: unknown): NetState {
@@ -158,7 +159,7 @@ export function decodeNetState(value: unknown): NetState {
   return {
     version,
     mac,
-    mtu: whole(fields, 'mtu', 0xffff),
+    mtu: mtuOf(fields),
     linkUp: flag(fields, 'linkUp'),
     config,
     msixTable: numbers(fields, 'msixTable', VECTORS * 4),
@@ -204,6 +205,12 @@ function isWhole(value: unknown, max: number): value is number {
 function whole(fields: Record<string, unknown>, name: string, max: number): number {
   const value = fields[name];
   if (!isWhole(value, max)) throw new NetStateError(`${name} is not a whole number from 0 to ${max}`);
+  return value;
+}
+
+function mtuOf(fields: Record<string, unknown>): number {
+  const value = whole(fields, 'mtu', 0xffff);
+  if (value < MIN_MTU) throw new NetStateError(`an mtu of ${value} is below ${MIN_MTU}`);
   return value;
 }
 

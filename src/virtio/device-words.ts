@@ -50,12 +50,14 @@ export const WORD = {
   macLow: DEVICE + 11 + QUEUES * QUEUE_WORDS,
   macHigh: DEVICE + 12 + QUEUES * QUEUE_WORDS,
   linkUp: DEVICE + 13 + QUEUES * QUEUE_WORDS,
+  /** Longest packet that the guest was told; at most the port's, which stays when another guest's state comes in. */
   mtu: DEVICE + 14 + QUEUES * QUEUE_WORDS,
+  portMtu: DEVICE + 15 + QUEUES * QUEUE_WORDS,
   /** 1 while the pages that the backend writes are marked in the log. */
-  logging: DEVICE + 15 + QUEUES * QUEUE_WORDS,
-  lock: DEVICE + 16 + QUEUES * QUEUE_WORDS,
+  logging: DEVICE + 16 + QUEUES * QUEUE_WORDS,
+  lock: DEVICE + 17 + QUEUES * QUEUE_WORDS,
   /** See STAT, from here on. */
-  stats: DEVICE + 17 + QUEUES * QUEUE_WORDS,
+  stats: DEVICE + 18 + QUEUES * QUEUE_WORDS,
 } as const;
 
 /** Counters of a device, low 32 bits: only the backend's thread counts. */

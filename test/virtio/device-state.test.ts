@@ -51,7 +51,7 @@ describe("a device's state", () => {
       (words: DeviceWords) => words.set(WORD.offered, FEATURE.mac),
       /0x8003|feature/,
     ],
-    ['packets longer than the port', (words: DeviceWords) => words.set(WORD.mtu, 1400), /1500/],
+    ['packets longer than the port', (words: DeviceWords) => words.set(WORD.portMtu, 1400), /1500/],
   ])('refuses %s, and changes nothing', (_, limit, message) => {
     const state = saveNetState(busyGuest().words);
     const words = new DeviceWords(benchHandle(MAC_B));
@@ -59,6 +59,14 @@ describe("a device's state", () => {
     const before = saveNetState(words);
     expect(() => restoreNetState(words, state)).toThrow(message);
     expect(saveNetState(words)).toEqual(before);
+  });
+
+  it("takes another guest's longer packets after one with shorter ones", () => {
+    const words = new DeviceWords(benchHandle());
+    const state = saveNetState(busyGuest().words);
+    restoreNetState(words, { ...state, mtu: 576 });
+    restoreNetState(words, state);
+    expect(saveNetState(words)).toEqual(state);
   });
 
   it('refuses anything else with one kind of error', () => {
@@ -90,5 +98,6 @@ describe("a device's state", () => {
     for (const value of [null, undefined, 7, [], 'x', { version: 2 }]) {
       expect(() => restoreNetState(words, value)).toThrow(NetStateError);
     }
+    expect(() => restoreNetState(words, { ...good, mtu: 67 })).toThrow(/67 is below 68/);
   });
 });
