@@ -135,10 +135,14 @@ describe('a VF window', () => {
 
   it('stores what a mask allows and nothing else (plain registers)', () => {
     const card = new Card();
+    // every VF's window has the same classes
+    const { write } = vfRegisterMap(0);
+    const plain = [...write.keys()].filter(
+      (entry) => write[entry] === WRITE.plain || write[entry] === WRITE.tail,
+    );
     fc.assert(
-      fc.property(vfNumber, fc.integer({ min: 0, max: 0xfff }), u32, (vf, entry, value) => {
+      fc.property(vfNumber, fc.constantFrom(...plain), u32, (vf, entry, value) => {
         const map = vfRegisterMap(vf);
-        fc.pre(map.write[entry] === WRITE.plain || map.write[entry] === WRITE.tail);
         const bar = card.vf(vf);
         bar.write32(0, entry << 2, value);
         expect(bar.read32(0, entry << 2)).toBe((value & map.mask[entry]!) >>> 0);
