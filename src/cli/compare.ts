@@ -43,7 +43,7 @@ export function compareCommand(): Command {
     .option('--memory <size>', "guest RAM (the image's default)")
     .option(
       '--load <loads>',
-      'datagrams a second, or saturate; each of a list has migrations of its own',
+      'a rate in datagrams a second, saturate, or both: each has migrations of its own',
       '4000,saturate',
     )
     .option('--frame <bytes>', 'size of a frame on the wire', '1518')
@@ -58,7 +58,7 @@ export function compareCommand(): Command {
 }
 
 async function runCompare(options: CompareOptions): Promise<void> {
-  const loads = options.load.split(',').map(parseLoad);
+  const loads = parseLoads(options.load);
   const runs = parseWhole(options.runs, '--runs', 1, 1000);
   const payloadBytes = payloadOf(parseWhole(options.frame, '--frame', 64, 1518));
   const methods = await findMethods(options.methods, options.image);
@@ -86,6 +86,17 @@ async function runCompare(options: CompareOptions): Promise<void> {
     process.stderr.write(`the comparison as a page: ${file}\n`);
   }
   if (trials.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+}
+
+/** @throws OptionError */
+function parseLoads(text: string): Offer[] {
+  const loads = text.split(',').map(parseLoad);
+  // their figures stand in blocks of their own, and there is one of each
+  if (new Set(loads.map(({ kind }) => kind)).size < loads.length)
+    throw new OptionError(
+      `--load: '${text}' has two of one kind; a rate and saturate can stand side by side`,
+    );
+  return loads;
 }
 
 /** @throws OptionError */

@@ -100,7 +100,7 @@ describe('a trial', () => {
     const blocks = blocksOf(all, 1600);
     const named = blocks.flatMap(({ methods }) => methods[0]!).map(({ name }) => name);
     expect(named).toEqual(
-      expect.arrayContaining(['during/before %', 'downtime, engine', 'missed', 'tracker']),
+      expect.arrayContaining(['during/before %', 'whole migration', 'downtime, engine', 'missed', 'tracker']),
     );
     expect(blocks.find(({ title }) => title.startsWith('pages'))!.methods[0]).toEqual(
       expect.arrayContaining([
@@ -108,6 +108,7 @@ describe('a trial', () => {
         { name: 'wrong at the destination', spread: { median: 0, min: 0, max: 0, runs: 1 } },
       ]),
     );
+    expect(blocks.map(({ title }) => title)).toContain('throughput, Gb/s of payload, at the steady rate');
     const tables = tablesOf(all, blocks);
     expect(tables[0]!.rows[0]).toEqual(['srvm:shadow-doorbell', 'unmodified', '1 of 1', '-']);
     for (const { head, rows } of tables) for (const row of rows) expect(row).toHaveLength(head.length);

@@ -4,6 +4,7 @@
  *   steady      a rate that every method carries: latency, loss and gaps mean something
  *   saturated   as much as the guest answers: throughput means something; verified, so its stop is longer
  */
+import type { EchoLoadReport } from '../../measure/load/echo-load.js';
 import type { Method } from './methods.js';
 import type { Trial } from './trial.js';
 
@@ -55,14 +56,24 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
     ),
   });
   const all = methods.flatMap((each) => [...each.steady, ...each.saturated]);
+  // where only one kind of load was asked for, every figure is of that one, and says so
+  const isAny = (kind: 'steady' | 'saturated'): boolean => methods.some((each) => each[kind].length > 0);
+  const whenSaturated = isAny('saturated') ? 'saturated' : 'at the steady rate';
+  const whenSteady = isAny('steady') ? 'at the steady rate' : 'saturated';
   return [
-    block('throughput, Gb/s of payload, saturated', saturated, [
+    block(`throughput, Gb/s of payload, ${whenSaturated}`, saturated, [
       ['before', ({ before }) => gbps(before.perSecond)],
       ['during', ({ during }) => gbps(during.perSecond)],
       ['after', ({ after }) => gbps(after.perSecond)],
       ['during/before %', ({ before, during }) => ratio(during.perSecond * 100, before.perSecond)],
     ]),
-    block('latency, us, at the steady rate', steady, [
+    block('answered at the steady rate, % of what was offered', steady, [
+      ['before', ({ before, load }) => answered(before.perSecond, load)],
+      ['during', ({ during, load }) => answered(during.perSecond, load)],
+      ['whole migration', ({ whole, load }) => answered(whole.perSecond, load)],
+      ['after', ({ after, load }) => answered(after.perSecond, load)],
+    ]),
+    block(`latency, us, ${whenSteady}`, steady, [
       ['before p50', ({ before }) => before.p50Us],
       ['p99', ({ before }) => before.p99Us],
       ['during p50', ({ during }) => during.p50Us],
@@ -70,7 +81,7 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
       ['after p50', ({ after }) => after.p50Us],
       ['p99', ({ after }) => after.p99Us],
     ]),
-    block('the stop, at the steady rate: milliseconds; packets', steady, [
+    block(`the stop, ${whenSteady}: milliseconds; packets`, steady, [
       ['downtime, engine', ({ report }) => report.downtimeMs],
       ['longest gap, peer', ({ gapMs }) => gapMs],
       ['gap before', ({ quietGapMs }) => quietGapMs],
@@ -80,7 +91,7 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
       ['overtaken', ({ load }) => load.reordered],
       ['corrupt', ({ load }) => load.corrupt],
     ]),
-    block('pages, saturated', saturated, [
+    block(`pages, ${whenSaturated}`, saturated, [
       [
         'sent',
         ({ report }) =>
@@ -126,6 +137,10 @@ function keyed(
   }
   return [...names].sort().map((name) => [name, (trial) => of(trial)[name] ?? 0]);
 }
+
+/** Null where there was no rate: a window offers what is answered. */
+const answered = (perSecond: number, { offeredPerSecond }: EchoLoadReport): number | null =>
+  offeredPerSecond === null ? null : (perSecond * 100) / offeredPerSecond;
 
 const ratio = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
 

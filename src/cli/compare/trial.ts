@@ -2,6 +2,7 @@
  * One method, one load, one migration: two VMM processes, a switch and a load between them, and what was seen.
  *
  *   boot -> load until it runs evenly -> [before] -> [during: order to migrate .. guest stopped] -> stop -> [after]
+ *                                                    [whole: order to migrate .................. guest runs]
  *
  * All windows are cut afterwards out of one log of replies, at the moments that the engine's report names.
  */
@@ -35,6 +36,8 @@ export interface Trial {
   readonly load: EchoLoadReport;
   readonly before: SliceFigures;
   readonly during: SliceFigures;
+  /** From the order to migrate until the guest ran again, its stop included. */
+  readonly whole: SliceFigures;
   readonly after: SliceFigures;
   /** Longest time without a reply from the order to migrate on, and in the window before, for comparison. */
   readonly gapMs: number;
@@ -149,6 +152,7 @@ async function observe(options: TrialOptions, { source, destination, hop, load }
     load: load.report(),
     before: replies.slice(orderNs - windowNs, orderNs),
     during: replies.slice(orderNs, stopNs),
+    whole: replies.slice(orderNs, endNs),
     after: replies.slice(endNs, endNs + windowNs),
     gapMs: replies.longestGapNs(orderNs, endNs + windowNs) / 1e6,
     quietGapMs: replies.longestGapNs(orderNs - windowNs, orderNs) / 1e6,

@@ -30,6 +30,8 @@ export interface EchoLoadOptions {
 }
 
 export interface EchoLoadReport {
+  /** Of an open loop; null in a closed one. */
+  readonly offeredPerSecond: number | null;
   readonly sent: number;
   /** Sent and never answered, as far as is known now. */
   readonly lost: number;
@@ -133,7 +135,9 @@ export class EchoLoad implements Load {
   }
 
   report(): EchoLoadReport {
+    const { offer } = this.options;
     return {
+      offeredPerSecond: offer.kind === 'rate' ? offer.perSecond : null,
       sent: this.sent,
       lost: this.sent - this.answered,
       duplicates: this.duplicates,
