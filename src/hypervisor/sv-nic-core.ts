@@ -1,13 +1,9 @@
 /**
- * Entry of one core of a self-virtualizing device: drives the core's switch, and sleeps when there is nothing to do. The
- * first core holds the device's wire and passes on what the others send there.
- *
- *   turn:    step, step, ... while there is work -> again after the sockets had their turn
- *   nothing: look again a few times -> a few short waits on the bell -> sleep: bell, wire, message, a rate's deadline
+ * Entry of one core of a self-virtualizing device: the core's switch and the loop that drives it (engine-loop.ts). The first
+ * core holds the device's wire and passes on what the others send there.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { realClock } from '../hardware/clock.js';
-import { openWire } from '../hardware/wire/open.js';
 import { openSharedCable } from '../hardware/wire/shared-cable.js';
 import type { Wire } from '../hardware/wire/wire.js';
 import { DeviceSwitch, type VifPort } from '../virtio/device-cores/device-switch.js';
@@ -15,48 +11,36 @@ import { VifWords } from '../virtio/device-cores/vif-words.js';
 import { BELL } from '../virtio/device-words.js';
 import { REQUESTER } from '../virtio/msix.js';
 import { NetPort } from '../virtio/net-port.js';
+import { EngineLoop, type SteppedEngine } from './engine-loop.js';
 import { InterruptRemap } from './interrupt-remap.js';
-import type { WireSpec } from './nic-messages.js';
+import { makeWire } from './make-wire.js';
 import type { SvNicCommand, SvNicCoreStats, SvNicReply, SvNicWorkerData } from './sv-nic-messages.js';
 import { nameThread, threadCpuNs } from './thread-cpu.js';
 
-const STEPS_PER_TURN = 8;
-/** Turns without work that only look again, and those after them that wait in place. */
-const LOOKS = 6;
-const WAITS_IN_PLACE = 5;
-const WAIT_NS = 50_000;
-const SHORTEST_WAIT_NS = 20_000;
-/** A nearer deadline is waited for in place: timers of the event loop count milliseconds. */
-const TIMER_NS = 2_000_000;
-const MAX_SLEEP_MS = 1000;
 const PASS_FRAMES = 64;
 
-class SvNicCore {
+class SvNicCore implements SteppedEngine {
   readonly #data: SvNicWorkerData;
-  readonly #bell: Int32Array;
   readonly #wire: Wire;
   /** Other cores' ways to the wire; none but for the port's core. */
   readonly #others: readonly Wire[];
   readonly #switch: DeviceSwitch;
   readonly #vifs = new Map<number, VifPort>();
+  readonly #loop: EngineLoop;
   readonly #bornNs = realClock.nowNs();
-  #stopped = false;
-  #idleTurns = 0;
   #frames = 0;
-  #sleeps = 0;
-  #wake: (() => void) | null = null;
 
   constructor(data: SvNicWorkerData, wire: Wire, others: readonly Wire[]) {
     this.#data = data;
-    this.#bell = new Int32Array(data.bell);
     this.#wire = wire;
     this.#others = others;
     this.#switch = new DeviceSwitch({ wire, frameBytes: data.frameBytes });
-    for (const each of [wire, ...others]) each.onWake = () => this.#wakeUp();
+    this.#loop = new EngineLoop(this, { words: new Int32Array(data.bell), ...BELL }, () => this.#end());
+    for (const each of [wire, ...others]) each.onWake = () => this.#loop.wakeUp();
   }
 
   start(): void {
-    setImmediate(this.#turn);
+    this.#loop.start();
   }
 
   obey(command: SvNicCommand): void {
@@ -86,13 +70,12 @@ class SvNicCore {
         post({ kind: 'stat', id: command.id, stats: this.#stats() });
         return;
       case 'stop':
-        this.#stopped = true;
-        this.#wakeUp();
+        this.#loop.stop();
         return;
       case 'sync':
     }
     post({ kind: 'done', id: command.id });
-    this.#wakeUp();
+    this.#loop.wakeUp();
   }
 
   #attach({ device, handle, vif, target, serving, core }: SvNicCommand & { kind: 'attach' }): void {
@@ -106,23 +89,7 @@ class SvNicCore {
     this.#switch.add(port);
   }
 
-  readonly #turn = (): void => {
-    if (this.#stopped) {
-      void this.#end();
-      return;
-    }
-    let work = 0;
-    for (let i = 0; i < STEPS_PER_TURN; i++) {
-      const frames = this.#step();
-      if (frames === 0) break;
-      work += frames;
-    }
-    this.#idleTurns = work > 0 ? 0 : this.#idleTurns + 1;
-    if (this.#idleTurns < LOOKS) setImmediate(this.#turn);
-    else this.#rest();
-  };
-
-  #step(): number {
+  step(): number {
     let work = 0;
     for (const other of this.#others) work += other.receive(this.#pass, PASS_FRAMES);
     work += this.#switch.step(realClock.nowNs());
@@ -130,69 +97,21 @@ class SvNicCore {
     return work;
   }
 
+  nextDueNs(): number {
+    return this.#switch.dueNs;
+  }
+
   readonly #pass = (bytes: Uint8Array, offset: number, length: number): boolean => {
     this.#wire.transmit(bytes, offset, length);
     return true;
   };
-
-  #rest(): void {
-    const dueNs = this.#switch.dueNs - realClock.nowNs();
-    if (dueNs > TIMER_NS && this.#idleTurns >= LOOKS + WAITS_IN_PLACE) {
-      void this.#sleep(Math.min(MAX_SLEEP_MS, dueNs / 1e6));
-      return;
-    }
-    if (dueNs > SHORTEST_WAIT_NS) this.#waitInPlace(Math.min(dueNs, WAIT_NS));
-    setImmediate(this.#turn);
-  }
-
-  /** Sockets are not looked at meanwhile. */
-  #waitInPlace(waitNs: number): void {
-    const bell = this.#bell;
-    const rung = Atomics.load(bell, BELL.rung);
-    Atomics.store(bell, BELL.asleep, 1);
-    // rung between the last step and this line: it may not have notified
-    if (this.#step() !== 0 || Atomics.wait(bell, BELL.rung, rung, waitNs / 1e6) !== 'timed-out') {
-      this.#idleTurns = 0;
-    }
-    Atomics.store(bell, BELL.asleep, 0);
-  }
-
-  async #sleep(limitMs: number): Promise<void> {
-    const bell = this.#bell;
-    const rung = Atomics.load(bell, BELL.rung);
-    Atomics.store(bell, BELL.asleep, 1);
-    if (this.#step() === 0 && !this.#stopped) {
-      const wait = Atomics.waitAsync(bell, BELL.rung, rung, limitMs);
-      if (wait.async) {
-        this.#sleeps++;
-        await Promise.race([
-          wait.value,
-          new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          }),
-        ]);
-        this.#wake = null;
-      }
-    }
-    Atomics.store(bell, BELL.asleep, 0);
-    this.#idleTurns = 0;
-    this.#turn();
-  }
-
-  #wakeUp(): void {
-    const wake = this.#wake;
-    if (wake === null) return;
-    wake();
-    // the waiter that lost the race must not be left behind
-    Atomics.notify(this.#bell, BELL.rung);
-  }
 
   #stats(): SvNicCoreStats {
     return {
       cpuNs: threadCpuNs(),
       aliveNs: realClock.nowNs() - this.#bornNs,
       frames: this.#frames,
-      sleeps: this.#sleeps,
+      sleeps: this.#loop.sleeps,
       wire: { ...this.#wire.stats },
     };
   }
@@ -204,16 +123,6 @@ class SvNicCore {
     }
     parentPort!.close();
   }
-}
-
-async function makeWire(spec: WireSpec): Promise<Wire> {
-  if (typeof spec === 'string') {
-    const wire = openWire(spec);
-    await wire.ready;
-    return wire;
-  }
-  const module = (await import(spec.module)) as Record<string, (data: unknown) => Wire | Promise<Wire>>;
-  return module[spec.make]!(spec.data);
 }
 
 const post = (reply: SvNicReply): void => parentPort!.postMessage(reply);
