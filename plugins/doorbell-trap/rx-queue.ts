@@ -11,13 +11,11 @@
  * Where a driver does what makes this uncertain (a tail that runs backwards, a ring replaced while the device still has the
  * old one), all of RAM is marked for two harvests, and the queue is taken up again from what its ring shows.
  */
-import { type ExitView, vf82599 } from 'srvm/plugin';
-import { COUNTER, rxWords, STATE, RX_WORD as W } from './words.js';
+import { vf82599 } from 'srvm/plugin';
+import { slotAfter, slotsBetween } from './ring.js';
+import { COUNTER, type QueueView, rxWords, STATE, RX_WORD as W } from './words.js';
 
 const { DESCRIPTOR_BYTES, ENABLE, MAX_RING_SLOTS, RX, rxRegister } = vf82599;
-
-/** What both halves have. */
-export type QueueView = Pick<ExitView, 'bar0' | 'dirty' | 'ram' | 'shared'>;
 
 /** An address outside guest RAM: the IOMMU blocks a write there. */
 const NOWHERE = -1;
@@ -52,7 +50,7 @@ export class RxQueue {
     const slots = words[W.slots]!;
     // a tail outside its ring hands over nothing
     if (tail >= slots) return;
-    const count = (tail - words[W.tail]! + slots) % slots;
+    const count = slotsBetween(words[W.tail]!, tail, slots);
     if (words[W.doubt] === 0) this.#makeRoom(count);
     this.#remember(words[W.tail]!, count);
     if (words[W.doubt] === 0) words[W.outstanding] = words[W.outstanding]! + count;
@@ -130,7 +128,7 @@ export class RxQueue {
     if (words[W.doubt] !== 0 || words[W.slots] === 0) return;
     const head = this.#read(RX.RDH);
     const slots = words[W.slots]!;
-    const passed = (head - words[W.first]! + slots) % slots;
+    const passed = slotsBetween(words[W.first]!, head, slots);
     if (head >= slots || passed > words[W.outstanding]!) {
       // no head of this ring's: it was reset, and is found off, or the guest did what no driver does
       if (this.#isOn()) this.#doubtful();
@@ -171,7 +169,7 @@ export class RxQueue {
     const slots = words[W.slots]!;
     const head = this.#read(RX.RDH);
     words[W.first] = head < slots ? head : 0;
-    words[W.outstanding] = slots === 0 ? 0 : (words[W.tail]! - words[W.first]! + slots) % slots;
+    words[W.outstanding] = slots === 0 ? 0 : slotsBetween(words[W.first]!, words[W.tail]!, slots);
   }
 
   /** The ring as the registers have it; what is posted on it is remembered. */
@@ -188,11 +186,11 @@ export class RxQueue {
     const isSane = tail < slots && from < slots;
     words[W.slots] = slots;
     words[W.tail] = tail < slots ? tail : 0;
-    this.#remember(isSane ? from : 0, isSane ? (tail - from + slots) % slots : slots);
+    this.#remember(isSane ? from : 0, isSane ? slotsBetween(from, tail, slots) : slots);
     // read again: what was completed while the slots were read is over, its address perhaps gone
     const head = this.#read(RX.RDH);
     words[W.first] = head < slots ? head : 0;
-    words[W.outstanding] = head < slots && isSane ? (tail - head + slots) % slots : 0;
+    words[W.outstanding] = head < slots && isSane ? slotsBetween(head, tail, slots) : 0;
   }
 
   /** Buffer sizes changed under posted slots: the larger of both count until the ring is programmed anew. */
@@ -214,7 +212,7 @@ export class RxQueue {
       const word = at >>> 2;
       words[W.packets + slot] = isReadable ? addressAt(i32, word, bytes) : NOWHERE;
       words[W.headers + slot] = isReadable ? addressAt(i32, word + 2, bytes) & ~1 : NOWHERE;
-      slot = slot + 1 === slots ? 0 : slot + 1;
+      slot = slotAfter(slot, slots);
     }
   }
 
@@ -231,7 +229,7 @@ export class RxQueue {
       const header = words[W.headers + slot]!;
       if (headerBytes > 0 && header >= 0) dirty.markRange(header, headerBytes);
       if (words[W.base]! >= 0) dirty.markRange(words[W.base]! + slot * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES);
-      slot = slot + 1 === slots ? 0 : slot + 1;
+      slot = slotAfter(slot, slots);
     }
   }
 }

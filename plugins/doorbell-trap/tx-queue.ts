@@ -4,8 +4,8 @@
  * every descriptor passes here before the device has it.
  */
 import { vf82599 } from 'srvm/plugin';
-import type { QueueView } from './rx-queue.js';
-import { CONTEXT_STRIDE, RETIRED_ROOM, STATE, txWords, TX_WORD as W } from './words.js';
+import { slotAfter, slotsBetween } from './ring.js';
+import { CONTEXT_STRIDE, type QueueView, RETIRED_ROOM, STATE, txWords, TX_WORD as W } from './words.js';
 
 const { CONTEXT_WORDS, CONTEXTS_PER_QUEUE, contextIndexAt, contextUseAt } = vf82599;
 const { DESCRIPTOR_BYTES, MAX_RING_SLOTS, TX, txRegister } = vf82599;
@@ -45,7 +45,7 @@ export class TxQueue {
     const slots = words[W.slots]!;
     if (tail >= slots) return;
     this.#follow();
-    const count = (tail - words[W.tail]! + slots) % slots;
+    const count = slotsBetween(words[W.tail]!, tail, slots);
     // what is overwritten was executed, whether or not the head's register says so already
     this.#execute(Math.max(0, words[W.outstanding]! + count - (slots - 1)));
     this.#noteContexts(words[W.tail]!, count);
@@ -96,7 +96,7 @@ export class TxQueue {
       if (set >= 0) isKnown[set] = true;
       const used = contextUseAt(i32, word);
       if (used >= 0 && !isKnown[used]) return true;
-      slot = slot + 1 === words[W.slots] ? 0 : slot + 1;
+      slot = slotAfter(slot, words[W.slots]!);
     }
     return false;
   }
@@ -112,7 +112,7 @@ export class TxQueue {
     words[W.slots] = ring === null ? 0 : Math.min(MAX_RING_SLOTS, ring.slots);
     words[W.tail] = ring?.tail ?? 0;
     words[W.first] = ring?.head ?? 0;
-    words[W.outstanding] = ring === null ? 0 : (ring.tail - ring.head + ring.slots) % ring.slots;
+    words[W.outstanding] = ring === null ? 0 : slotsBetween(ring.head, ring.tail, ring.slots);
     words[W.busy] = 1;
     const writeBack = this.#read(TX.TDWBAL);
     const isOn = (writeBack & HEAD_WRITE_BACK) !== 0 && this.#read(TX.TDWBAH) === 0;
@@ -126,7 +126,7 @@ export class TxQueue {
     const slots = words[W.slots]!;
     if (slots === 0) return;
     const head = this.#read(TX.TDH);
-    const passed = (head - words[W.first]! + slots) % slots;
+    const passed = slotsBetween(words[W.first]!, head, slots);
     // no head of this ring's: it was reset, and will be programmed anew
     if (head >= slots || passed > words[W.outstanding]!) return;
     this.#execute(passed);
@@ -138,7 +138,7 @@ export class TxQueue {
     for (let i = 0; i < count; i++) {
       const at = W.posted + slot * CONTEXT_STRIDE;
       if (words[at] !== 0) this.#setContext(words[at]! - 1, words.subarray(at + 1, at + CONTEXT_STRIDE));
-      slot = slot + 1 === words[W.slots] ? 0 : slot + 1;
+      slot = slotAfter(slot, words[W.slots]!);
     }
     words[W.first] = slot;
     words[W.outstanding] = words[W.outstanding]! - count;
@@ -160,7 +160,7 @@ export class TxQueue {
       const at = W.posted + slot * CONTEXT_STRIDE;
       words[at] = index + 1;
       if (index >= 0) for (let w = 0; w < CONTEXT_WORDS; w++) words[at + 1 + w] = i32[word + w]!;
-      slot = slot + 1 === words[W.slots] ? 0 : slot + 1;
+      slot = slotAfter(slot, words[W.slots]!);
     }
   }
 

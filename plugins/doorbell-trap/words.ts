@@ -2,12 +2,15 @@
  * The words that the exit handler and the main half share: what is known of each queue. Whoever touches them has the page of
  * the queue's registers to himself: the handler by being in a write to it, the main half by holding it. So plain stores do.
  */
-import { vf82599 } from 'srvm/plugin';
+import { type ExitView, vf82599 } from 'srvm/plugin';
 
 const { MAX_RING_SLOTS, QUEUES } = vf82599;
 
-/** Words of an Rx queue. */
-export const RX_WORD = {
+/** What both halves have. */
+export type QueueView = Pick<ExitView, 'bar0' | 'dirty' | 'ram' | 'shared'>;
+
+/** Words of any queue. */
+const QUEUE_WORD = {
   state: 0,
   base: 1,
   slots: 2,
@@ -16,6 +19,11 @@ export const RX_WORD = {
   /** Oldest slot that was posted and not seen completed, and how many there are from it on. */
   first: 4,
   outstanding: 5,
+} as const;
+
+/** Words of an Rx queue. */
+export const RX_WORD = {
+  ...QUEUE_WORD,
   packetBytes: 6,
   headerBytes: 7,
   /** Harvests for which all of RAM is to be marked. */
@@ -27,13 +35,7 @@ const RX_WORDS = 16 + 2 * MAX_RING_SLOTS;
 
 /** Words of a Tx queue. */
 export const TX_WORD = {
-  state: 0,
-  base: 1,
-  slots: 2,
-  tail: 3,
-  /** The first slot not seen executed, and how many were posted from it on. */
-  first: 4,
-  outstanding: 5,
+  ...QUEUE_WORD,
   /** Address of the head's word in RAM; -1: none. */
   headWord: 6,
   /** Something was posted since the last harvest, or is still to be executed. */
