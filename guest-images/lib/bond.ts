@@ -14,6 +14,7 @@ import { release } from './driver';
 import { isLeaving, letGo, takeArrived } from './hotplug';
 import { askWhoHas } from './net';
 import { ABSENT, Network, OPEN } from './network';
+import { NEVER } from './timers';
 
 /** Of hot-plug; the interfaces' vectors have the first lines. */
 export const HOTPLUG_LINE: u32 = 24;
@@ -25,7 +26,6 @@ const LONGEST_DRAIN_NS: u64 = 300_000_000;
 /** An announcement may be lost, or overtaken by a frame from the other interface: it is repeated. */
 const ANNOUNCEMENTS: u32 = 3;
 const ANNOUNCE_AGAIN_NS: u64 = 50_000_000;
-const NEVER: u64 = 0xffffffffffffffff;
 
 @unmanaged export class Bond {
   vf: Network;

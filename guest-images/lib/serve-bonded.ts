@@ -5,7 +5,7 @@
  *
  * Options as in serve.ts, without reset-every and reload-every.
  */
-import { clockNs, FOREVER_US, takeLines } from './machine';
+import { clockNs, takeLines } from './machine';
 import { Bond, bondDueNs, choose, drain, HOTPLUG_LINE, lookAtSlots } from './bond';
 import { printLine } from './console';
 import { makeNetwork, open, probe, reinitialise } from './driver';
@@ -14,8 +14,9 @@ import { make } from './memory';
 import { adjustModeration } from './moderation';
 import { ABSENT, Network, OPEN, PROBED } from './network';
 import { pollQueue } from './poll';
-import { configure, handleLines, NEVER, RETRY_NS, TURNS_PER_CLOCK, wantedQueues } from './serve';
+import { configure, handleLines, RETRY_NS, TURNS_PER_CLOCK, wantedQueues } from './serve';
 import { service } from './service';
+import { waitUs } from './timers';
 import { VTEIMS, writeRegister } from './vf';
 import {
   closeVirtio,
@@ -142,6 +143,5 @@ function untilUs(bond: Bond, appAt: u64, nowNs: u64): u32 {
   if (bond.vf.state == OPEN) dueNs = min(dueNs, bond.vf.nextServiceNs);
   else if (bond.vfIsThere) dueNs = min(dueNs, vfRetryAtNs);
   if (bond.standby.state != OPEN) dueNs = min(dueNs, standbyRetryAtNs);
-  if (dueNs == NEVER) return FOREVER_US;
-  return dueNs <= nowNs ? 0 : <u32>min((dueNs - nowNs + 999) / 1000, <u64>(FOREVER_US - 1));
+  return waitUs(dueNs, nowNs);
 }

@@ -2,12 +2,10 @@
  * The main loop of a guest whose interface is paravirtual: serve.ts over a virtio network device. The same applications and
  * the same options, but `queues` and `hold`.
  */
-import { numberOption } from './cmdline';
-import { print, printIp, printLine } from './console';
-import { clockNs, FOREVER_US, takeLines } from './machine';
-import { askWhoHas } from './net';
+import { clockNs, takeLines } from './machine';
 import { Network, OPEN, PROBED } from './network';
-import { configure, NEVER, RETRY_NS, TURNS_PER_CLOCK } from './serve';
+import { configure, RETRY_NS, tellUp, TURNS_PER_CLOCK } from './serve';
+import { after, periodNs, waitUs } from './timers';
 import {
   closeVirtio,
   makeVirtioNetwork,
@@ -24,10 +22,7 @@ function bringUp(net: Network): void {
   if (net.state != PROBED && !probeVirtio(net)) return;
   if (!openVirtio(net)) return;
   net.tx0.batch = net.txBatch;
-  print('net: ');
-  printIp(net.ip);
-  printLine(' is up');
-  askWhoHas(net, net.ip);
+  tellUp(net);
 }
 
 /** The rings stay where they are. */
@@ -41,13 +36,12 @@ function restart(net: Network): void {
 export function serveVirtio<A>(app: A): u32 {
   const net = makeVirtioNetwork();
   configure(net);
-  const resetMs = numberOption('reset-every', 0);
-  const resetPeriod: u64 = resetMs == 0 ? NEVER : resetMs * 1_000_000;
+  const resetPeriod = periodNs('reset-every');
   bringUp(net);
   app.start(net);
   let nowNs = clockNs();
   let retryAt = nowNs + RETRY_NS;
-  let resetAt = resetPeriod == NEVER ? NEVER : nowNs + resetPeriod;
+  let resetAt = after(nowNs, resetPeriod);
   let scheduled = false;
   let turns: u32 = 0;
   let appAt: u64 = 0;
@@ -61,7 +55,7 @@ export function serveVirtio<A>(app: A): u32 {
         }
       } else if (net.resetWanted || nowNs >= resetAt) {
         restart(net);
-        resetAt = resetPeriod == NEVER ? NEVER : clockNs() + resetPeriod;
+        resetAt = after(clockNs(), resetPeriod);
         scheduled = false;
       }
       if (appAt <= nowNs) appAt = app.work(net, nowNs);
@@ -69,7 +63,7 @@ export function serveVirtio<A>(app: A): u32 {
     }
     turns = scheduled ? turns - 1 : 0;
     const dueNs = min(appAt, net.state == OPEN ? resetAt : retryAt);
-    const lines = takeLines(scheduled ? 0 : untilUs(dueNs, nowNs));
+    const lines = takeLines(scheduled ? 0 : waitUs(dueNs, nowNs));
     if (net.state != OPEN) continue;
     if (lines != 0) net.interrupts++;
     if ((lines & (1 << VIRTIO_CONFIG_LINE)) != 0) serviceVirtio(net);
@@ -77,9 +71,4 @@ export function serveVirtio<A>(app: A): u32 {
     if (scheduled && !pollVirtio<A>(net, app)) scheduled = restVirtio(net);
   }
   return 0;
-}
-
-function untilUs(dueNs: u64, nowNs: u64): u32 {
-  if (dueNs == NEVER) return FOREVER_US;
-  return dueNs <= nowNs ? 0 : <u32>min((dueNs - nowNs + 999) / 1000, <u64>(FOREVER_US - 1));
 }

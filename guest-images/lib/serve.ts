@@ -15,7 +15,7 @@
  * vector is masked in the MSI-X table while it is handled, as drivers used to), and, to try trackers against rings that are
  * programmed anew, reset-every and reload-every (ms).
  */
-import { clockNs, FOREVER_US, takeLines } from './machine';
+import { clockNs, takeLines } from './machine';
 import { ipOption, numberOption, optionIs } from './cmdline';
 import { print, printIp, printLine } from './console';
 import { close, makeNetwork, MAX_MTU, open, probe, reinitialise, remove } from './driver';
@@ -27,10 +27,11 @@ import { pollQueue } from './poll';
 import { beginOperation, endOperation } from './compsc-replay';
 import { service } from './service';
 import { answerPf } from './suspend';
+import { after, NEVER, periodNs, waitUs } from './timers';
 import { COMPSC, SUSPEND } from './variant';
 import { VTEIMS, writeRegister } from './vf';
 
-export const NEVER: u64 = 0xffffffffffffffff;
+export { NEVER } from './timers';
 export const RETRY_NS: u64 = 2_000_000_000;
 const DEFAULT_IP: u32 = 0x0200000a;
 /** Turns between two looks at the clock while queues are busy: some tens of microseconds. */
@@ -38,16 +39,6 @@ export const TURNS_PER_CLOCK: u32 = 16;
 
 let masksTable: bool = false;
 let table: u32 = 0;
-
-/** Milliseconds from the command line to nanoseconds; NEVER when missing or 0. */
-function periodNs(key: string): u64 {
-  const ms = numberOption(key, 0);
-  return ms == 0 ? NEVER : ms * 1_000_000;
-}
-
-@inline function after(nowNs: u64, period: u64): u64 {
-  return period == NEVER ? NEVER : nowNs + period;
-}
 
 function clampOption(key: string, fallback: u32, least: u32, most: u32): u32 {
   return <u32>max(<u64>least, min(<u64>most, numberOption(key, fallback)));
@@ -71,11 +62,16 @@ function bringUp(net: Network): void {
   if (net.state == ABSENT && !probe(net, wantedQueues())) return;
   if (net.state == PROBED && open(net)) {
     service(net, clockNs());
-    print('net: ');
-    printIp(net.ip);
-    printLine(' is up');
-    askWhoHas(net, net.ip);
+    tellUp(net);
   }
+}
+
+/** To the console and to the segment. */
+export function tellUp(net: Network): void {
+  print('net: ');
+  printIp(net.ip);
+  printLine(' is up');
+  askWhoHas(net, net.ip);
 }
 
 function reload(net: Network): void {
@@ -192,7 +188,5 @@ function maskQueues(net: Network, lines: u32): void {
 
 /** How long to wait for a line. */
 function untilUs(net: Network, timersNs: u64, retryAt: u64, nowNs: u64): u32 {
-  const dueNs = min(timersNs, net.state == OPEN ? net.nextServiceNs : retryAt);
-  if (dueNs == NEVER) return FOREVER_US;
-  return dueNs <= nowNs ? 0 : <u32>min((dueNs - nowNs + 999) / 1000, <u64>(FOREVER_US - 1));
+  return waitUs(min(timersNs, net.state == OPEN ? net.nextServiceNs : retryAt), nowNs);
 }
