@@ -3,6 +3,7 @@
  * and ends. The same bytes run in every machine that is compared.
  */
 import { I, loadImmediate } from '../rv64/cpu/assembler.js';
+import { ARITHMETIC_ROUND, COPY_LOOP } from './rv64-loops.js';
 
 const BASE = 0x10000;
 const HEADERS_BYTES = 64 + 56;
@@ -11,44 +12,15 @@ const READ_WRITE_EXECUTE = 7;
 /** The copying program's two regions, behind its code. */
 const REGION_BYTES = 2 ** 20;
 
-/** Without memory: an LCG with a branch that goes both ways. */
-const ARITHMETIC = [
-  I.mul(5, 5, 6),
-  I.addi(5, 5, 1013),
-  I.srli(7, 5, 17),
-  I.xor(8, 8, 7),
-  I.andi(9, 7, 1),
-  I.beq(9, 0, 8),
-  I.addi(10, 10, 3),
-  I.add(11, 11, 10),
-  I.slli(12, 11, 5),
-  I.sub(13, 12, 11),
-  I.sltu(14, 13, 8),
-  I.addiw(15, 14, 1),
-];
 /** The branch leaves one out every other time. */
-const ARITHMETIC_INSTRUCTIONS = ARITHMETIC.length - 0.5 + 2;
-
-/** 32 bytes a round, from x5 to x21, until x5 is x22. */
-const COPY_ROUND = [
-  I.ld(7, 0, 5),
-  I.ld(8, 8, 5),
-  I.ld(9, 16, 5),
-  I.ld(10, 24, 5),
-  I.sd(7, 0, 21),
-  I.sd(8, 8, 21),
-  I.sd(9, 16, 21),
-  I.sd(10, 24, 21),
-  I.addi(5, 5, 32),
-  I.addi(21, 21, 32),
-];
+const ARITHMETIC_INSTRUCTIONS = ARITHMETIC_ROUND.length - 0.5 + 2;
 
 /** Instructions that `rounds` of the arithmetic program retire. */
 export const arithmeticInstructions = (rounds: number): number => rounds * ARITHMETIC_INSTRUCTIONS;
 
 /** Runs the loop that often and ends. */
 export function arithmeticProgram(rounds: number): Buffer {
-  const body = [...ARITHMETIC, I.addi(16, 16, -1)];
+  const body = [...ARITHMETIC_ROUND, I.addi(16, 16, -1)];
   return elf([
     ...loadImmediate(6, 0x2545f491n),
     ...loadImmediate(16, BigInt(rounds)),
@@ -62,11 +34,10 @@ export function arithmeticProgram(rounds: number): Buffer {
 export function copyingProgram(): Buffer {
   const setUp = [
     ...loadImmediate(5, BigInt(BASE + REGION_BYTES)),
-    ...loadImmediate(21, BigInt(BASE + 2 * REGION_BYTES)),
+    ...loadImmediate(6, BigInt(BASE + 2 * REGION_BYTES)),
     ...loadImmediate(22, BigInt(BASE + 2 * REGION_BYTES)),
   ];
-  const round = [...COPY_ROUND, I.bltu(5, 22, -4 * COPY_ROUND.length)];
-  return elf([...setUp, ...round, I.jal(0, -4 * (setUp.length + round.length))], 3 * REGION_BYTES);
+  return elf([...setUp, ...COPY_LOOP, I.jal(0, -4 * (setUp.length + COPY_LOOP.length))], 3 * REGION_BYTES);
 }
 
 /** Shell lines that leave the program at `path`; each fits a terminal's line. */

@@ -9,7 +9,7 @@
  */
 import { Lab, sleep } from '../../src/cli/lab.js';
 import { type Benchmark, type BenchmarkOptions, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
-import { EchoProbe, type EchoProbeReport } from '../../src/measure/load/echo-probe.js';
+import type { EchoProbeReport } from '../../src/measure/load/echo-probe.js';
 import { IperfClient } from '../../src/measure/load/iperf-client.js';
 import type { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
 import { isImageBuilt, NOT_BUILT } from '../scenarios/linux-guests.js';
@@ -18,6 +18,7 @@ import { arithmeticInstructions, arithmeticProgram, typedProgram } from './linux
 import { QemuSubject, qemuVersion } from './linux-qemu.js';
 import { SrvmSubject } from './linux-srvm.js';
 import { type Boot, GUEST, type Guest, type Move, type Subject } from './linux-subject.js';
+import { probeWhile } from './probe-while.js';
 
 const BOOTS = 3;
 const LOOP_RUNS = 5;
@@ -103,22 +104,13 @@ async function withTcp<T>(
   }
 }
 
-async function probeWhile<T>(peer: TrafficPeer, action: () => Promise<T>): Promise<[EchoProbeReport, T]> {
-  const probe = new EchoProbe({ peer, targetIp: GUEST.ip, rateHz: PROBE_HZ, ping: true });
-  probe.start();
-  await sleep(MARGIN_MS);
-  const result = await action();
-  await sleep(MARGIN_MS);
-  probe.stop();
-  return [probe.report(), result];
-}
-
 function loadedMove(guest: Guest, peer: TrafficPeer, reverse: boolean, index: number): Promise<LoadedMove> {
+  const options = { peer, targetIp: GUEST.ip, rateHz: PROBE_HZ, ping: true };
   return withTcp(peer, reverse, async (client) => {
     const before = await mbps(client, SAMPLE_MS);
-    const [probe, move] = await probeWhile(peer, () => guest.move(METHODS[index % 2]!));
+    const [probe, move] = await probeWhile(options, MARGIN_MS, () => guest.move(METHODS[index % 2]!));
     const after = client.isOpen ? await mbps(client, SAMPLE_MS) : 0;
-    const [quiet] = await probeWhile(peer, () => sleep(move.totalMs));
+    const [quiet] = await probeWhile(options, MARGIN_MS, () => sleep(move.totalMs));
     return { move, probe, quiet, before, after };
   });
 }

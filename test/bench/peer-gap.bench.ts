@@ -7,11 +7,11 @@
 import { sleep } from '../../src/cli/lab.js';
 import { seededRandom } from '../../src/hardware/clock.js';
 import { type Benchmark, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
-import { EchoProbe, type EchoProbeReport } from '../../src/measure/load/echo-probe.js';
+import type { EchoProbeReport } from '../../src/measure/load/echo-probe.js';
 import { KvClient } from '../../src/measure/load/kv-client.js';
-import type { TrafficPeer } from '../../src/measure/load/traffic-peer.js';
 import type { MigrationReport } from '../../src/migration/report.js';
 import { GUEST_IP, PingPong } from './ping-pong.js';
+import { probeWhile } from './probe-while.js';
 
 const HOPS = 10;
 const REQUESTS_PER_S = 4000;
@@ -26,16 +26,6 @@ interface Hop {
   readonly quiet: EchoProbeReport;
   readonly probe: EchoProbeReport;
   readonly migration: MigrationReport;
-}
-
-async function probeWhile<T>(peer: TrafficPeer, action: () => Promise<T>): Promise<[EchoProbeReport, T]> {
-  const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: PROBE_HZ });
-  probe.start();
-  await sleep(MARGIN_MS);
-  const result = await action();
-  await sleep(MARGIN_MS);
-  probe.stop();
-  return [probe.report(), result];
 }
 
 async function filled(client: KvClient): Promise<void> {
@@ -74,6 +64,7 @@ export const benchmark: Benchmark = {
     });
     try {
       const peer = lab.peer();
+      const probeOptions = { peer, targetIp: GUEST_IP, rateHz: PROBE_HZ };
       const client = new KvClient({
         peer,
         random: seededRandom(1),
@@ -87,8 +78,8 @@ export const benchmark: Benchmark = {
       const hops = { scan: [] as Hop[], 'shadow-doorbell': [] as Hop[] };
       for (let hop = 0; hop < HOPS; hop++) {
         const mode = hop % 2 === 0 ? 'scan' : 'shadow-doorbell';
-        const [probe, migration] = await probeWhile(peer, () => lab.hop(mode));
-        const [quiet] = await probeWhile(peer, () => sleep(migration.totalMs));
+        const [probe, migration] = await probeWhile(probeOptions, MARGIN_MS, () => lab.hop(mode));
+        const [quiet] = await probeWhile(probeOptions, MARGIN_MS, () => sleep(migration.totalMs));
         hops[mode].push({ quiet, probe, migration });
       }
       const { corrupt, lost } = client.report();
