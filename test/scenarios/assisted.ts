@@ -5,20 +5,10 @@
 import { expect } from 'vitest';
 import { EchoProbe, type EchoProbeReport } from '../../src/measure/load/echo-probe.js';
 import type { MigrationReport } from '../../src/migration/report.js';
-import { COUNTER, GUEST_IP, repliesGoOn, Shuttle } from './shuttle.js';
+import { expectCountersGrown } from './guest-counters.js';
+import { GUEST_IP, repliesGoOn, Shuttle } from './shuttle.js';
 
 const PROBE_HZ = 1000;
-/** Counters of the guest that only grow: its driver's own, its VF's as it reads them, its clock. */
-const GROWING = [
-  COUNTER.rxPackets,
-  COUNTER.rxBytes,
-  COUNTER.txPackets,
-  COUNTER.txBytes,
-  COUNTER.vfRxPackets,
-  COUNTER.vfTxPackets,
-  COUNTER.interrupts,
-  COUNTER.clockNs,
-];
 
 export interface AssistedGuest {
   readonly image: string;
@@ -83,13 +73,7 @@ export class AssistedRun {
     expect(report.dmaCoverage?.pagesInNoLog).toBe(0);
     await repliesGoOn(this.probe, 300);
     const now = await this.shuttle.guestCounters();
-    for (const index of GROWING) {
-      const before = this.#counters[index]!;
-      expect(
-        now[index]! >= before,
-        `counter ${index}: ${before} before the hop, ${now[index]} after it`,
-      ).toBe(true);
-    }
+    expectCountersGrown(this.#counters, now);
     this.#counters = now;
     return report;
   }

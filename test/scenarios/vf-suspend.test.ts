@@ -1,24 +1,13 @@
 /** Suspend and resume on the image that carries its driver: one hop each way under load, and a failure in each phase. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AssistedRun, STEPS, SUSPEND } from './assisted.js';
+import { expect, test } from 'vitest';
+import { SUSPEND } from './assisted.js';
+import { assistedTests } from './assisted-tests.js';
 import { repliesGoOn, until } from './shuttle.js';
 
-let run: AssistedRun;
-beforeAll(async () => {
-  run = await AssistedRun.open(SUSPEND);
-});
-afterAll(() => run?.close());
-
-test.each(STEPS)(
-  'a failure after %s is undone',
-  async (step, phase) => {
-    await run.expectUndone(step, phase);
-  },
-  60_000,
-);
+const run = assistedTests(SUSPEND);
 
 test('an administrator suspends and resumes the VF', async () => {
-  const { shuttle, probe } = run;
+  const { shuttle, probe } = run();
   const set = (state: string) => shuttle.here.qmp.execute('x-srvm-link-set', { vf: 0, change: { state } });
   await set('suspend');
   const { replies } = probe.report();
@@ -36,12 +25,12 @@ test('an administrator suspends and resumes the VF', async () => {
 }, 60_000);
 
 test('there and back: no page differs, nothing comes twice, both times are told', async () => {
-  const report = await run.hop();
+  const report = await run().hop();
   expect(report.tracker?.counters['suspendMs']).toBeGreaterThan(0);
-  const { result } = await run.shuttle.here.qmp.execute<{ result: { tracker: { counters: object } } }>(
+  const { result } = await run().shuttle.here.qmp.execute<{ result: { tracker: { counters: object } } }>(
     'x-srvm-query-incoming',
   );
   expect(result.tracker.counters).toHaveProperty('resumeMs');
-  await run.hop();
-  expect(run.end()).toMatchObject({ reordered: 0, duplicates: 0 });
+  await run().hop();
+  expect(run().end()).toMatchObject({ reordered: 0, duplicates: 0 });
 }, 60_000);
