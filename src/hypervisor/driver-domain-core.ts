@@ -22,6 +22,7 @@ import type {
 } from './driver-domain-messages.js';
 import { InterruptRemap } from './interrupt-remap.js';
 import { nameThread, threadCpuNs } from './thread-cpu.js';
+import { failedReply } from './worker-messages.js';
 
 /** Turns without work that only look again: an answer is often microseconds away. */
 const LOOKS = 20;
@@ -57,7 +58,6 @@ class DriverDomainCore {
         idle = 0;
       }
     }
-    this.#post({ kind: 'stopped' });
   }
 
   #turn(): boolean {
@@ -144,11 +144,11 @@ const resting = new Int32Array(new SharedArrayBuffer(4));
 const pause = (ms: number): void => void Atomics.wait(resting, 0, 0, ms);
 
 const data = workerData as DriverDomainWorkerData;
-nameThread('srvm driver dom');
+// the worker's name after the program's, as every thread here; the kernel keeps 15 characters: 'srvm driver dom'
+nameThread('srvm driver domain');
 try {
   new DriverDomainCore(data).run();
 } catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  data.port.postMessage({ kind: 'failed', message } satisfies DriverDomainReply);
+  data.port.postMessage(failedReply(error));
 }
 data.port.close();

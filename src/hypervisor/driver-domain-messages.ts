@@ -1,8 +1,9 @@
-/** What the main thread and a driver domain's worker say to each other. Rare: nothing on a packet's path is a message. */
+/** What the main thread and a driver domain's worker say to each other. */
 import type { MessagePort } from 'node:worker_threads';
 import type { NicHandle } from '../hardware/nic/shared.js';
 import type { DeviceStats, VirtioNetHandle } from '../virtio/device-words.js';
 import type { InterruptRoute, InterruptTarget } from './interrupt-remap.js';
+import type { WorkerCommand, WorkerReply } from './worker-messages.js';
 
 export interface DriverDomainWorkerData {
   /** Transferred. */
@@ -17,7 +18,9 @@ export interface DriverDomainWorkerData {
   readonly frameBytes: number;
 }
 
-export type DriverDomainCommand =
+export type DriverDomainCommand = WorkerCommand<DriverDomainOwnCommand>;
+
+export type DriverDomainOwnCommand =
   | {
       readonly kind: 'attach';
       readonly id: number;
@@ -31,9 +34,7 @@ export type DriverDomainCommand =
   /** The answer comes when the device is served, or is not any more. */
   | { readonly kind: 'serve'; readonly id: number; readonly device: number; readonly on: boolean }
   /** Answered between two turns: what was changed in shared words before is seen from then on. */
-  | { readonly kind: 'sync'; readonly id: number }
-  | { readonly kind: 'stat'; readonly id: number }
-  | { readonly kind: 'stop' };
+  | { readonly kind: 'sync'; readonly id: number };
 
 /** What a driver domain did so far. */
 export interface DriverDomainStats {
@@ -48,9 +49,4 @@ export interface DriverDomainStats {
   readonly devices: Readonly<Record<number, DeviceStats>>;
 }
 
-export type DriverDomainReply =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly id: number }
-  | { readonly kind: 'stat'; readonly id: number; readonly stats: DriverDomainStats }
-  | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'stopped' };
+export type DriverDomainReply = WorkerReply<DriverDomainStats>;

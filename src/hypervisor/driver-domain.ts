@@ -15,24 +15,22 @@ import { FEATURE } from '../virtio/spec.js';
 import { uplinkMemoryBytes } from '../virtio/vf-uplink.js';
 import type {
   DriverDomainCommand,
+  DriverDomainOwnCommand,
   DriverDomainReply,
   DriverDomainStats,
   DriverDomainWorkerData,
 } from './driver-domain-messages.js';
 import type { InterruptTarget } from './interrupt-remap.js';
 import type { NetServer } from './net-server.js';
-import { type Nic, NicError } from './nic.js';
+import { MSI_ADDRESS, type Nic, NicError } from './nic.js';
 import { API, XCAST } from './vf-record.js';
+import { WorkerDialogue, type WorkerEnd } from './worker-dialogue.js';
 
 export type { DriverDomainStats } from './driver-domain-messages.js';
 
-const MSI_ADDRESS = 0xfee0_0000;
 const CRC_BYTES = 4;
 
-interface Pending {
-  readonly resolve: (reply: DriverDomainReply) => void;
-  readonly reject: (error: NicError) => void;
-}
+type Dialogue = WorkerDialogue<DriverDomainOwnCommand, DriverDomainStats, NicError>;
 
 export class DriverDomain implements NetServer {
   readonly nic: Nic;
@@ -41,13 +39,10 @@ export class DriverDomain implements NetServer {
   readonly isDevice = false;
   readonly bell = new SharedArrayBuffer(BELL_BYTES);
   readonly #bell = new Int32Array(this.bell);
-  readonly #pending = new Map<number, Pending>();
+  /** The worker's; null before there is one. */
+  #dialogue: Dialogue | null = null;
   #port: MessagePort | null = null;
-  #exited: Promise<void> = Promise.resolve();
-  #ready: Pending | null = null;
-  #lastId = 0;
   #lastDevice = 0;
-  #failure: NicError | null = null;
   #closing: Promise<void> | null = null;
 
   /** @throws NicError when the card has no VF left, or its VF does not come up */
@@ -100,29 +95,27 @@ export class DriverDomain implements NetServer {
   /** Returns the number to name the device by. */
   async attach(handle: VirtioNetHandle, target: InterruptTarget, serving: boolean): Promise<number> {
     const device = ++this.#lastDevice;
-    await this.#ask((id) => ({ kind: 'attach', id, device, handle, target, serving }));
+    await this.#worker.ask((id) => ({ kind: 'attach', id, device, handle, target, serving }));
     return device;
   }
 
   /** When it resolves, nothing of the guest's memory is touched any more. */
   async detach(device: number): Promise<void> {
-    if (this.#failure === null) await this.#ask((id) => ({ kind: 'detach', id, device }));
+    if (!this.#worker.hasFailed) await this.#worker.ask((id) => ({ kind: 'detach', id, device }));
   }
 
   /** Begins or ends to serve a device; between two turns, so that no frame is half done. */
   async serve(device: number, on: boolean): Promise<void> {
-    await this.#ask((id) => ({ kind: 'serve', id, device, on }));
+    await this.#worker.ask((id) => ({ kind: 'serve', id, device, on }));
   }
 
   /** Resolves when every turn from now on sees what was stored in shared words before. */
   async sync(): Promise<void> {
-    await this.#ask((id) => ({ kind: 'sync', id }));
+    await this.#worker.ask((id) => ({ kind: 'sync', id }));
   }
 
-  async stats(): Promise<DriverDomainStats> {
-    const reply = await this.#ask((id) => ({ kind: 'stat', id }));
-    if (reply.kind !== 'stat') throw new NicError(`the driver domain answered '${reply.kind}' to 'stat'`);
-    return reply.stats;
+  stats(): Promise<DriverDomainStats> {
+    return this.#worker.stats();
   }
 
   /** Ends the worker and gives its VF back. Idempotent. */
@@ -132,8 +125,7 @@ export class DriverDomain implements NetServer {
   }
 
   async #end(): Promise<void> {
-    if (this.#failure === null) this.#send({ kind: 'stop' });
-    await this.#exited;
+    await this.#dialogue?.stop();
     this.#port?.close();
     await this.nic.release(this.vf);
   }
@@ -181,63 +173,39 @@ export class DriverDomain implements NetServer {
 
   async #startWorker(data: Omit<DriverDomainWorkerData, 'port'>): Promise<void> {
     const { port1, port2 } = new MessageChannel();
+    const dialogue: Dialogue = new WorkerDialogue({
+      post: (command) => {
+        port1.postMessage(command satisfies DriverDomainCommand);
+        ringBell(this.#bell);
+      },
+      errorOf,
+    });
     this.#port = port1;
-    port1.on('message', (reply: DriverDomainReply) => this.#receive(reply));
+    port1.on('message', (reply: DriverDomainReply) => dialogue.onReply(reply));
     const worker = new Worker(new URL('./driver-domain-core.js', import.meta.url), {
       workerData: { ...data, port: port2 } satisfies DriverDomainWorkerData,
       transferList: [port2],
       name: 'driver domain',
     });
-    this.#exited = new Promise((resolve) => {
-      worker.once('exit', () => {
-        this.#fail(new NicError("the driver domain's worker ended"));
-        resolve();
-      });
-    });
-    worker.on('error', (cause) =>
-      this.#fail(new NicError(`the driver domain's worker died: ${cause.message}`, { cause })),
-    );
-    await new Promise<DriverDomainReply>((resolve, reject) => {
-      this.#ready = { resolve, reject };
-    });
+    worker.on('error', (cause) => dialogue.onError(cause));
+    worker.once('exit', () => dialogue.onExit());
+    this.#dialogue = dialogue;
+    await dialogue.ready;
   }
 
-  #ask(command: (id: number) => DriverDomainCommand): Promise<DriverDomainReply> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.#send(command(id));
-    });
+  /** There is one from open() on. */
+  get #worker(): Dialogue {
+    return this.#dialogue!;
   }
+}
 
-  #send(command: DriverDomainCommand): void {
-    this.#port?.postMessage(command);
-    ringBell(this.#bell);
-  }
-
-  #receive(reply: DriverDomainReply): void {
-    switch (reply.kind) {
-      case 'ready':
-        this.#ready?.resolve(reply);
-        this.#ready = null;
-        return;
-      case 'failed':
-        this.#fail(new NicError(`the driver domain failed: ${reply.message}`));
-        return;
-      case 'stopped':
-        return;
-      default:
-        this.#pending.get(reply.id)?.resolve(reply);
-        this.#pending.delete(reply.id);
-    }
-  }
-
-  #fail(error: NicError): void {
-    this.#failure ??= error;
-    this.#ready?.reject(this.#failure);
-    this.#ready = null;
-    for (const { reject } of this.#pending.values()) reject(this.#failure);
-    this.#pending.clear();
+function errorOf(end: WorkerEnd): NicError {
+  switch (end.kind) {
+    case 'failed':
+      return new NicError(`the driver domain failed: ${end.message}`);
+    case 'died':
+      return new NicError(`the driver domain's worker died: ${end.cause.message}`, { cause: end.cause });
+    case 'ended':
+      return new NicError("the driver domain's worker ended");
   }
 }

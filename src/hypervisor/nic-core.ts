@@ -12,6 +12,7 @@ import { InterruptRemap } from './interrupt-remap.js';
 import { makeWire } from './make-wire.js';
 import type { NicCommand, NicReply, NicWorkerData } from './nic-messages.js';
 import { nameThread, threadCpuNs } from './thread-cpu.js';
+import { failedReply } from './worker-messages.js';
 
 class NicCore {
   readonly #engine: NicEngine;
@@ -93,6 +94,6 @@ try {
   core.start();
   post({ kind: 'ready' });
 } catch (error) {
-  post({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+  post(failedReply(error));
   port.close();
 }

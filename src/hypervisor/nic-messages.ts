@@ -1,8 +1,9 @@
-/** What the main thread and a NIC's worker say to each other. Rare: nothing on a packet's path is a message. */
+/** What the main thread and a NIC's worker say to each other. */
 import type { DomainHandle } from '../hardware/iommu/handle.js';
 import type { NicHandle } from '../hardware/nic/shared.js';
 import type { WireStats } from '../hardware/wire/wire.js';
 import type { InterruptRoute } from './interrupt-remap.js';
+import type { WorkerCommand, WorkerReply } from './worker-messages.js';
 
 /**
  * A wire that a module makes in the worker: `module` is its URL, `make` the name of a function in it that is called with
@@ -23,7 +24,9 @@ export interface NicWorkerData {
   readonly routes: readonly InterruptRoute[];
 }
 
-export type NicCommand =
+export type NicCommand = WorkerCommand<NicOwnCommand>;
+
+export type NicOwnCommand =
   | {
       readonly kind: 'attach';
       readonly id: number;
@@ -31,9 +34,12 @@ export type NicCommand =
       readonly domain: DomainHandle;
       readonly route: InterruptRoute | null;
     }
-  | { readonly kind: 'detach'; readonly id: number; readonly pool: number; readonly requester: number | null }
-  | { readonly kind: 'stat'; readonly id: number }
-  | { readonly kind: 'stop' };
+  | {
+      readonly kind: 'detach';
+      readonly id: number;
+      readonly pool: number;
+      readonly requester: number | null;
+    };
 
 /** What a NIC's worker did so far. */
 export interface NicCoreStats {
@@ -48,8 +54,4 @@ export interface NicCoreStats {
   readonly blockedMessages: number;
 }
 
-export type NicReply =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly id: number }
-  | { readonly kind: 'stat'; readonly id: number; readonly stats: NicCoreStats }
-  | { readonly kind: 'failed'; readonly message: string };
+export type NicReply = WorkerReply<NicCoreStats>;

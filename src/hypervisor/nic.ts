@@ -17,11 +17,12 @@ import { type EngineThread, type HostThreads, realThreads } from './host-threads
 import { InterruptRemap, type InterruptRoute, type InterruptTarget } from './interrupt-remap.js';
 import { ZERO_MAC } from './mac.js';
 import { MailboxService } from './mailbox-service.js';
-import type { NicCommand, NicCoreStats, NicReply, WireSpec } from './nic-messages.js';
+import type { NicCoreStats, NicOwnCommand, WireSpec } from './nic-messages.js';
 import { PfAnnouncer } from './pf-announcer.js';
 import { PfDriver } from './pf-driver.js';
 import { PfInterrupts } from './pf-interrupts.js';
 import { type LinkPolicy, STANDARD_FRAME_BYTES } from './vf-record.js';
+import { WorkerDialogue, type WorkerEnd } from './worker-dialogue.js';
 
 export type { NicCoreStats, WireModule, WireSpec } from './nic-messages.js';
 
@@ -58,14 +59,10 @@ export interface VfAssignment {
   readonly maxTxRateMbps?: number | undefined;
 }
 
-const MSI_ADDRESS = 0xfee0_0000;
+/** Where the host's own functions send their messages: in the range that interrupt remapping takes. */
+export const MSI_ADDRESS = 0xfee0_0000;
 const DEFAULT_SPEED_MBPS = 10_000;
 const MAX_FRAME_BYTES = 9728;
-
-interface Pending {
-  readonly resolve: (reply: NicReply) => void;
-  readonly reject: (error: NicError) => void;
-}
 
 export class Nic {
   readonly handle: NicHandle;
@@ -74,17 +71,12 @@ export class Nic {
   readonly threads: HostThreads;
   readonly driver: PfDriver;
   readonly mailboxes: MailboxService;
-  readonly #options: NicOptions;
   readonly #msi: InterruptRemap;
   readonly #interrupts: PfInterrupts;
   readonly #announcer: PfAnnouncer;
   readonly #engine: EngineThread;
-  readonly #exited: Promise<void>;
-  readonly #pending = new Map<number, Pending>();
+  readonly #dialogue: WorkerDialogue<NicOwnCommand, NicCoreStats, NicError>;
   readonly #taken = new Set<number>();
-  #ready: Pending | null = null;
-  #lastId = 0;
-  #failure: NicError | null = null;
   #closing = false;
 
   /** @throws NicError when the wire cannot be opened */
@@ -112,7 +104,6 @@ export class Nic {
     if (trafficClasses !== 1 && trafficClasses !== 2) {
       throw new NicError(`${trafficClasses} traffic classes: a port has 1 or 2`);
     }
-    this.#options = options;
     this.threads = options.threads ?? realThreads;
     this.clock = this.threads.timers;
     this.handle = createNicHandle(vfCount);
@@ -138,19 +129,15 @@ export class Nic {
     this.#msi.map(this.hostRoute);
     this.#announcer = new PfAnnouncer(bar);
     this.driver.bringUp();
-    let exited: () => void = () => {};
-    this.#exited = new Promise((resolve) => {
-      exited = resolve;
-    });
-    const data = { nic: this.handle, wire: options.wire, routes: [this.hostRoute] };
-    this.#engine = this.threads.startEngine(data, {
-      onReply: (reply) => this.#receive(reply),
-      onError: (cause) => this.#fail(new NicError(`the NIC's worker died: ${cause.message}`, { cause })),
-      onExit: () => {
-        this.#fail(new NicError("the NIC's worker ended"));
-        exited();
+    this.#dialogue = new WorkerDialogue({
+      post: (command) => this.#engine.post(command),
+      errorOf,
+      onFailure: (error) => {
+        if (!this.#closing) options.onFailure?.(error);
       },
     });
+    const data = { nic: this.handle, wire: options.wire, routes: [this.hostRoute] };
+    this.#engine = this.threads.startEngine(data, this.#dialogue);
   }
 
   /** Where the PF's own messages go: every thread that accesses a VF of this card needs it. */
@@ -194,7 +181,7 @@ export class Nic {
   async attach(vf: number, domain: DomainHandle, target: InterruptTarget): Promise<void> {
     const route: InterruptRoute = { requester: requesterOf(vf), target };
     this.#msi.map(route);
-    await this.#ask((id) => ({ kind: 'attach', id, pool: vf, domain, route }));
+    await this.#dialogue.ask((id) => ({ kind: 'attach', id, pool: vf, domain, route }));
   }
 
   /** Takes a VF back: reset, detached, its policy forgotten. When it resolves, nothing of the VM's memory is touched. */
@@ -209,8 +196,8 @@ export class Nic {
   async detach(vf: number): Promise<void> {
     // a function-level reset: queues off, interrupts masked, configuration space as new
     new ConfigSpace(this.shared, vf, this.#msi, this.clock).write32(PCI.PCIE_DEVCTL, 1 << 15);
-    if (this.#failure === null) {
-      await this.#ask((id) => ({ kind: 'detach', id, pool: vf, requester: requesterOf(vf) }));
+    if (!this.#dialogue.hasFailed) {
+      await this.#dialogue.ask((id) => ({ kind: 'detach', id, pool: vf, requester: requesterOf(vf) }));
     }
     this.#msi.unmap(requesterOf(vf));
     this.#interrupts.handle();
@@ -282,25 +269,20 @@ export class Nic {
 
   // --- worker ---------------------------------------------------------------------------------------------------------
 
-  async stats(): Promise<NicCoreStats> {
-    const reply = await this.#ask((id) => ({ kind: 'stat', id }));
-    if (reply.kind !== 'stat') throw new NicError(`the NIC's worker answered '${reply.kind}' to 'stat'`);
-    return reply.stats;
+  stats(): Promise<NicCoreStats> {
+    return this.#dialogue.stats();
   }
 
   /** Ends the worker and closes the wire. Idempotent. VFs must have been released. */
   async close(): Promise<void> {
     this.#closing = true;
     this.#interrupts.stop();
-    if (this.#failure === null) this.#engine.post({ kind: 'stop' });
-    await this.#exited;
+    await this.#dialogue.stop();
   }
 
   async #start(): Promise<void> {
-    await new Promise<NicReply>((resolve, reject) => {
-      this.#ready = { resolve, reject };
-    });
-    await this.#ask((id) => ({
+    await this.#dialogue.ready;
+    await this.#dialogue.ask((id) => ({
       kind: 'attach',
       id,
       pool: PF_POOL,
@@ -310,38 +292,16 @@ export class Nic {
     this.#announcer.bringUp();
     this.#interrupts.start();
   }
+}
 
-  #ask(command: (id: number) => NicCommand): Promise<NicReply> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.#engine.post(command(id));
-    });
-  }
-
-  #receive(reply: NicReply): void {
-    switch (reply.kind) {
-      case 'ready':
-        this.#ready?.resolve(reply);
-        this.#ready = null;
-        return;
-      case 'failed':
-        this.#fail(new NicError(reply.message));
-        return;
-      default:
-        this.#pending.get(reply.id)?.resolve(reply);
-        this.#pending.delete(reply.id);
-    }
-  }
-
-  #fail(error: NicError): void {
-    if (this.#failure !== null) return;
-    this.#failure = error;
-    this.#ready?.reject(error);
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
-    if (!this.#closing) this.#options.onFailure?.(error);
+function errorOf(end: WorkerEnd): NicError {
+  switch (end.kind) {
+    case 'failed':
+      return new NicError(end.message);
+    case 'died':
+      return new NicError(`the NIC's worker died: ${end.cause.message}`, { cause: end.cause });
+    case 'ended':
+      return new NicError("the NIC's worker ended");
   }
 }
 

@@ -16,6 +16,7 @@ import { InterruptRemap } from './interrupt-remap.js';
 import { makeWire } from './make-wire.js';
 import type { SvNicCommand, SvNicCoreStats, SvNicReply, SvNicWorkerData } from './sv-nic-messages.js';
 import { nameThread, threadCpuNs } from './thread-cpu.js';
+import { failedReply } from './worker-messages.js';
 
 const PASS_FRAMES = 64;
 
@@ -137,6 +138,6 @@ try {
   core.start();
   post({ kind: 'ready' });
 } catch (error) {
-  post({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+  post(failedReply(error));
   parentPort!.close();
 }

@@ -4,6 +4,7 @@ import type { WireStats } from '../hardware/wire/wire.js';
 import type { VirtioNetHandle } from '../virtio/device-words.js';
 import type { InterruptTarget } from './interrupt-remap.js';
 import type { WireSpec } from './nic-messages.js';
+import type { WorkerCommand, WorkerReply } from './worker-messages.js';
 
 export interface SvNicWorkerData {
   readonly core: number;
@@ -15,7 +16,9 @@ export interface SvNicWorkerData {
     | SharedCableHandle;
 }
 
-export type SvNicCommand =
+export type SvNicCommand = WorkerCommand<SvNicOwnCommand>;
+
+export type SvNicOwnCommand =
   | {
       readonly kind: 'attach';
       readonly id: number;
@@ -31,9 +34,7 @@ export type SvNicCommand =
   | { readonly kind: 'serve'; readonly id: number; readonly device: number; readonly on: boolean }
   /** To the port's core: sends a frame of the host's own. */
   | { readonly kind: 'send'; readonly id: number; readonly frame: Uint8Array }
-  | { readonly kind: 'sync'; readonly id: number }
-  | { readonly kind: 'stat'; readonly id: number }
-  | { readonly kind: 'stop' };
+  | { readonly kind: 'sync'; readonly id: number };
 
 export interface SvNicCoreStats {
   /** Thread CPU time; null where the kernel does not tell. */
@@ -45,8 +46,4 @@ export interface SvNicCoreStats {
   readonly wire: WireStats;
 }
 
-export type SvNicReply =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly id: number }
-  | { readonly kind: 'stat'; readonly id: number; readonly stats: SvNicCoreStats }
-  | { readonly kind: 'failed'; readonly message: string };
+export type SvNicReply = WorkerReply<SvNicCoreStats>;

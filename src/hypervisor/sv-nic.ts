@@ -8,7 +8,6 @@
  *   wire --- core 0 ---+--- VIF   VIF          a VIF's frames are taken by its own core; frames for it are put into its
  *            core 1 ---+--- VIF                rings by whichever core has them
  */
-import { Worker } from 'node:worker_threads';
 import { realTimers, type TimerClock } from '../hardware/clock.js';
 import { createSharedCable } from '../hardware/wire/shared-cable.js';
 import {
@@ -19,26 +18,22 @@ import {
   type VifFilters,
   VifWords,
 } from '../virtio/device-cores/vif-words.js';
-import {
-  BELL_BYTES,
-  type DeviceStats,
-  DeviceWords,
-  ringBell,
-  type VirtioNetHandle,
-} from '../virtio/device-words.js';
+import { type DeviceStats, DeviceWords, type VirtioNetHandle } from '../virtio/device-words.js';
 import type { InterruptTarget } from './interrupt-remap.js';
 import { parseMac } from './mac.js';
 import type { NetServer } from './net-server.js';
 import { NicError } from './nic.js';
 import type { WireSpec } from './nic-messages.js';
 import { announcement } from './pf-announcer.js';
-import type { SvNicCommand, SvNicCoreStats, SvNicReply, SvNicWorkerData } from './sv-nic-messages.js';
+import type { SvNicCommand, SvNicCoreStats } from './sv-nic-messages.js';
+import { SvNicWorker } from './sv-nic-worker.js';
 
 export { DEFAULT_FILTERS, VifError, type VifFilters } from '../virtio/device-cores/vif-words.js';
 
 export const MAX_CORES = 8;
 export const MAX_VIFS = 64;
-const STANDARD_FRAME_BYTES = 1518;
+/** 1500 bytes of payload, Ethernet's header, a VLAN tag. */
+const DEFAULT_FRAME_BYTES = 1518;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 
 export interface SvNicOptions {
@@ -73,77 +68,6 @@ export interface VifInfo extends VifSettings {
   readonly counts: VifCounts;
   /** Null while no guest has it. */
   readonly stats: DeviceStats | null;
-}
-
-interface Pending {
-  readonly resolve: (reply: SvNicReply) => void;
-  readonly reject: (error: NicError) => void;
-}
-
-/** One of the device's workers. */
-class CoreHandle {
-  readonly bell = new SharedArrayBuffer(BELL_BYTES);
-  readonly exited: Promise<void>;
-  readonly ready: Promise<void>;
-  readonly #worker: Worker;
-  readonly #bell = new Int32Array(this.bell);
-  readonly #pending = new Map<number, Pending>();
-  #lastId = 0;
-  #failure: NicError | null = null;
-
-  constructor(data: Omit<SvNicWorkerData, 'bell'>, onFailure: (error: NicError) => void) {
-    const name = `core ${data.core} of the self-virtualizing device`;
-    const workerData = { ...data, bell: this.bell } satisfies SvNicWorkerData;
-    const worker = new Worker(new URL('./sv-nic-core.js', import.meta.url), { workerData, name });
-    this.#worker = worker;
-    let started = (): void => {};
-    let failed = (_: NicError): void => {};
-    this.ready = new Promise((resolve, reject) => {
-      started = resolve;
-      failed = reject;
-    });
-    this.ready.catch(() => {});
-    const fail = (error: NicError): void => {
-      this.#failure ??= error;
-      failed(this.#failure);
-      for (const { reject } of this.#pending.values()) reject(this.#failure);
-      this.#pending.clear();
-    };
-    worker.on('message', (reply: SvNicReply) => {
-      if (reply.kind === 'ready') started();
-      else if (reply.kind === 'failed') fail(new NicError(`${name}: ${reply.message}`));
-      else {
-        this.#pending.get(reply.id)?.resolve(reply);
-        this.#pending.delete(reply.id);
-      }
-    });
-    worker.on('error', (cause) => {
-      const error = new NicError(`${name} died: ${cause.message}`, { cause });
-      fail(error);
-      onFailure(error);
-    });
-    this.exited = new Promise((resolve) => {
-      worker.once('exit', () => {
-        fail(new NicError(`${name} has ended`));
-        resolve();
-      });
-    });
-  }
-
-  async ask(command: (id: number) => SvNicCommand): Promise<SvNicReply> {
-    if (this.#failure !== null) throw this.#failure;
-    const id = ++this.#lastId;
-    return await new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.#worker.postMessage(command(id));
-      ringBell(this.#bell);
-    });
-  }
-
-  stop(): void {
-    this.#worker.postMessage({ kind: 'stop' } satisfies SvNicCommand);
-    ringBell(this.#bell);
-  }
 }
 
 /** A virtual interface. A VM's paravirtual NIC attaches to it as to any server of its queues. */
@@ -268,7 +192,7 @@ export class Vif implements NetServer {
 
 export class SvNic {
   readonly frameBytes: number;
-  readonly #cores: readonly CoreHandle[];
+  readonly #cores: readonly SvNicWorker[];
   readonly #vifs = new Map<string, Vif>();
   #lastDevice = 0;
   #closing: Promise<void> | null = null;
@@ -277,7 +201,7 @@ export class SvNic {
   static async open(options: SvNicOptions): Promise<SvNic> {
     const device = new SvNic(options);
     try {
-      await Promise.all(device.#cores.map((core) => core.ready));
+      await Promise.all(device.#cores.map((core) => core.dialogue.ready));
     } catch (error) {
       await device.close();
       throw error;
@@ -285,7 +209,7 @@ export class SvNic {
     return device;
   }
 
-  private constructor({ wire, cores = 1, frameBytes = STANDARD_FRAME_BYTES, onFailure }: SvNicOptions) {
+  private constructor({ wire, cores = 1, frameBytes = DEFAULT_FRAME_BYTES, onFailure }: SvNicOptions) {
     if (!(Number.isInteger(cores) && cores >= 1 && cores <= MAX_CORES))
       throw new NicError(`${cores} cores: a self-virtualizing device has 1 to ${MAX_CORES}`);
     this.frameBytes = frameBytes;
@@ -295,7 +219,7 @@ export class SvNic {
     };
     this.#cores = Array.from({ length: cores }, (_, core) => {
       const port = core === 0 ? { wire, cores: ways.map(([near]) => near) } : ways[core - 1]![1];
-      return new CoreHandle({ core, frameBytes, port }, failed);
+      return new SvNicWorker({ core, frameBytes, port }, failed);
     });
   }
 
@@ -346,12 +270,8 @@ export class SvNic {
     return [...this.#vifs.values()].map((vif) => vif.info());
   }
 
-  async stats(): Promise<readonly SvNicCoreStats[]> {
-    const replies = await this.askAll((id) => ({ kind: 'stat', id }));
-    return replies.map((reply) => {
-      if (reply.kind !== 'stat') throw new NicError(`a core answered '${reply.kind}' to 'stat'`);
-      return reply.stats;
-    });
+  stats(): Promise<readonly SvNicCoreStats[]> {
+    return Promise.all(this.#cores.map((core) => core.dialogue.stats()));
   }
 
   /** Ends the cores and closes the wire. Idempotent. Guests must have let go of their VIFs. */
@@ -378,19 +298,18 @@ export class SvNic {
     return ++this.#lastDevice;
   }
 
-  /** Every core's answer. */
-  askAll(command: (id: number) => SvNicCommand): Promise<readonly SvNicReply[]> {
-    return Promise.all(this.#cores.map((core) => core.ask(command)));
+  /** Resolves when every core has done it. */
+  async askAll(command: (id: number) => SvNicCommand): Promise<void> {
+    await Promise.all(this.#cores.map((core) => core.dialogue.ask(command)));
   }
 
   /** Sends a frame of the host's own. */
   send(frame: Uint8Array): void {
     if (this.isClosed) return;
-    this.#cores[0]!.ask((id) => ({ kind: 'send', id, frame })).catch(() => {});
+    this.#cores[0]!.dialogue.ask((id) => ({ kind: 'send', id, frame })).catch(() => {});
   }
 
   async #end(): Promise<void> {
-    for (const core of this.#cores) core.stop();
-    await Promise.all(this.#cores.map((core) => core.exited));
+    await Promise.all(this.#cores.map((core) => core.dialogue.stop()));
   }
 }
