@@ -1,7 +1,7 @@
 /**
  * What is done to an interface while its guest is being copied: driver loaded again, interface down and up, cable pulled and
- * plugged in, jumbo frames, a VLAN. The copy is slow enough that it happens in pre-copy; afterwards the partner fetches what
- * the guest serves.
+ * plugged in, another MTU, jumbo frames, a VLAN. The copy is slow enough that it happens in pre-copy; afterwards the partner
+ * fetches what the guest serves.
  *
  * SRVM_SOAK=1: many round trips with jumbo frames and VLANs; cables pulled at both ends.
  */
@@ -108,6 +108,20 @@ describe.skipIf(!isImageBuilt)(
         await flow.goesOn();
         await flow.end();
         cable.plugIn();
+      },
+      LIMIT_MS,
+    );
+
+    it.each(MODES)(
+      'its MTU goes to 9000, back and to 9000 again under TCP, by %s',
+      async (mode) => {
+        const flow = await LinuxFlow.start(guest, TRAVELLER_IP);
+        const line = `for mtu in 9000 1500 9000; do ip link set eth0 mtu $mtu; sleep 1; done; echo done >/tmp/www/mtu-${mode}`;
+        await moveWhile(mode, () => guest.typeIn(line));
+        expect(await guest.fetchWhenThere(`mtu-${mode}`)).toContain('done');
+        await flow.goesOn();
+        await flow.end();
+        expect(await guest.ask(`ping -c 3 -s 8000 -W 5 ${TRAVELLER_IP}`)).toContain(' 0% packet loss');
       },
       LIMIT_MS,
     );
