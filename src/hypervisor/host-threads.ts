@@ -6,17 +6,16 @@
  *   VirtualMachine  --startVcpu----> VcpuThread      control page ->  <- VcpuEvent
  */
 import { randomBytes } from 'node:crypto';
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import { blockThread, type Random, realTimers, type TimerClock, type WordWait } from '../hardware/clock.js';
 import { compileAtFullSpeed } from '../machine/full-speed.js';
-import { VCPU_STACK_MB } from '../machine/layout.js';
 import type { VcpuEvent } from '../machine/vcpu-events.js';
 import type { DeviceModelHandle } from './device-model.js';
 import type { SlotHandle } from './guest-bus-view.js';
 import type { GuestImage } from './guest-kind.js';
 import type { NicCommand, NicReply, NicWorkerData } from './nic-messages.js';
 import type { NetSlotHandle } from './paravirtual-net.js';
-import type { VcpuThreadMessage, VcpuWorkerData } from './vcpu-core.js';
+import { startVcpu } from './vcpu-threads.js';
 
 export interface HostThreads {
   readonly timers: TimerClock;
@@ -72,30 +71,6 @@ function startEngine(data: NicWorkerData, events: EngineEvents): EngineThread {
   worker.on('error', (cause) => events.onError(cause));
   worker.once('exit', () => events.onExit());
   return { post: (command) => worker.postMessage(command) };
-}
-
-function startVcpu({ name, ...boot }: VcpuThreadBoot, events: VcpuThreadEvents): VcpuThread {
-  const { port1, port2 } = new MessageChannel();
-  port1.on('message', (event: VcpuEvent) => events.onEvent(event));
-  const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
-    workerData: { ...boot, port: port2 } satisfies VcpuWorkerData,
-    transferList: [
-      port2,
-      ...boot.slots.map(({ exits }) => exits),
-      ...(boot.deviceModel === null ? [] : [boot.deviceModel.port]),
-    ],
-    name: `vcpu ${name}`,
-    resourceLimits: { stackSizeMb: VCPU_STACK_MB },
-  });
-  worker.on('message', (message: VcpuThreadMessage) => events.onThread(message.threadPath));
-  worker.once('error', (cause) => events.onError(cause));
-  worker.once('exit', () => events.onExit());
-  return {
-    async terminate() {
-      await worker.terminate();
-      port1.close();
-    },
-  };
 }
 
 export const realThreads: HostThreads = {

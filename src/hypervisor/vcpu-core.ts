@@ -1,11 +1,12 @@
 /**
- * Entry of a vCPU's worker: puts the guest's bus together and runs the guest. Its thread blocks in the guest; the main
- * thread talks to it through the control page.
+ * Entry of a vCPU's worker: waits for its guest, puts the guest's bus together and runs the guest. Its thread blocks in the
+ * guest; the main thread talks to it through the control page.
  */
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { blockThread, realClock } from '../hardware/clock.js';
 import { controlWords } from '../machine/memory.js';
 import { runVcpu } from '../machine/vcpu.js';
+import { coreModule } from '../rv64/cpu/core.js';
 import { DeviceModelCalls, type DeviceModelHandle } from './device-model.js';
 import { GuestBusView, type SlotHandle } from './guest-bus-view.js';
 import { type GuestImage, guestKind, isLinux } from './guest-kind.js';
@@ -13,7 +14,8 @@ import { runLinux } from './linux-vcpu.js';
 import type { NetSlotHandle } from './paravirtual-net.js';
 import { nameThread, threadPath } from './thread-cpu.js';
 
-export interface VcpuWorkerData {
+/** The only order that comes as a message: which guest it runs. */
+export interface VcpuThreadOrder {
   readonly image: GuestImage;
   readonly memory: WebAssembly.Memory;
   /** Transferred: the far end is the VcpuControl's. */
@@ -25,16 +27,27 @@ export interface VcpuWorkerData {
   readonly deviceModel: DeviceModelHandle | null;
 }
 
-/** The only message: where the thread's CPU account is. */
-export interface VcpuThreadMessage {
-  readonly threadPath: string | null;
+export type VcpuThreadMessage =
+  /** Where the thread's CPU account is. */
+  | { readonly kind: 'up'; readonly threadPath: string | null }
+  /** What it compiled, for the process to hold. */
+  | { readonly kind: 'compiled'; readonly module: WebAssembly.Module };
+
+const tell = (message: VcpuThreadMessage): void => parentPort!.postMessage(message);
+
+/** Blocks the thread while the guest runs. */
+async function run({ image, memory, port, slots, nets, deviceModel }: VcpuThreadOrder): Promise<void> {
+  nameThread('srvm vcpu');
+  tell({ kind: 'up', threadPath: threadPath() });
+  const control = controlWords(memory, guestKind(image).layout);
+  const calls = deviceModel === null ? null : new DeviceModelCalls(deviceModel);
+  const bus = new GuestBusView(slots, control, realClock, blockThread, nets, undefined, calls);
+  if (isLinux(image)) {
+    tell({ kind: 'compiled', module: coreModule() });
+    runLinux({ image, memory, port, slots: [...slots, ...nets] }, bus);
+  } else await runVcpu({ image, memory, port }, { bus, clock: realClock });
 }
 
-const { image, memory, port, slots, nets, deviceModel } = workerData as VcpuWorkerData;
-nameThread('srvm vcpu');
-parentPort!.postMessage({ threadPath: threadPath() } satisfies VcpuThreadMessage);
-const control = controlWords(memory, guestKind(image).layout);
-const calls = deviceModel === null ? null : new DeviceModelCalls(deviceModel);
-const bus = new GuestBusView(slots, control, realClock, blockThread, nets, undefined, calls);
-if (isLinux(image)) runLinux({ image, memory, port, slots: [...slots, ...nets] }, bus);
-else await runVcpu({ image, memory, port }, { bus, clock: realClock });
+nameThread('srvm spare');
+// a guest that cannot be run ends the thread with its error
+parentPort!.once('message', (order: VcpuThreadOrder) => void run(order));

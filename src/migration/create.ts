@@ -3,6 +3,7 @@
  */
 import { realTimers } from '../hardware/clock.js';
 import { PAGE_BYTES } from '../hardware/units.js';
+import { discardVcpuThread, prepareVcpuThread } from '../hypervisor/vcpu-threads.js';
 import { parseAddress } from './channel.js';
 import { DestinationMigration, type DestinationMigrationOptions } from './destination.js';
 import { ReceiverWorker } from './receiver-worker.js';
@@ -54,12 +55,18 @@ export function createDestinationMigration(setup: DestinationSetup): Destination
     listen,
     silenceLimitMs: setup.silenceLimitMs ?? DEFAULT_SILENCE_LIMIT_MS,
   });
+  // loaded before there is an offer: it takes longer than the source's first round
+  prepareVcpuThread();
   return new DestinationMigration({
     host,
     stream,
     clock: realTimers,
     stepLimitMs,
-    onPhase,
+    onPhase(phase) {
+      // of no use any more if no guest took it
+      if (phase === 'running' || phase === 'failed') void discardVcpuThread();
+      onPhase?.(phase);
+    },
     onOffer,
   });
 }
