@@ -13,7 +13,7 @@ const SEEDS = 1000;
 
 /** Seeds until one finds it; one more than there are if none does. */
 async function seedsUntilFound(fault: string, firstSeed: number): Promise<number> {
-  const end = await hunt({ fault, firstSeed, seeds: SEEDS });
+  const end = await hunt({ fault, firstSeed, seeds: SEEDS, tryFirst: null });
   if (end.kind === 'failed') throw new Error(end.message);
   return end.kind === 'found' ? end.seed - firstSeed + 1 : SEEDS + 1;
 }

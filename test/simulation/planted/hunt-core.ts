@@ -2,17 +2,18 @@
  * The process that looks for a planted fault: plants it, then runs seeds until one of them breaks a promise that the fault
  * is to break. Its parent (hunt.ts) sends it a HuntOrder.
  */
-import type { HuntEnd, HuntOrder } from './hunt.js';
+import { type HuntEnd, type HuntOrder, seedsOf } from './hunt.js';
 import { plant } from './plant.js';
 import { PLANTED_FAULTS, simulationOf } from './planted-faults.js';
 
-async function hunt({ fault: name, firstSeed, seeds }: HuntOrder): Promise<HuntEnd> {
+async function hunt(order: HuntOrder): Promise<HuntEnd> {
+  const { fault: name } = order;
   const fault = PLANTED_FAULTS.find((each) => each.name === name);
   if (fault === undefined) throw new Error(`there is no planted fault '${name}'`);
   plant(fault);
   const { simulate } = await import('../../../src/simulation/world/simulate.js');
   const others: string[] = [];
-  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+  for (const seed of seedsOf(order)) {
     const { problems } = await simulate(simulationOf(fault, seed));
     const problem = problems.find(({ promise }) => fault.breaksPromises.includes(promise));
     if (problem !== undefined) {

@@ -7,6 +7,14 @@ export interface HuntOrder {
   readonly fault: string;
   readonly firstSeed: number;
   readonly seeds: number;
+  /** One of these seeds, to begin with, or null. */
+  readonly tryFirst: number | null;
+}
+
+/** The seeds of an order, in the order of the hunt. */
+export function* seedsOf({ firstSeed, seeds, tryFirst }: HuntOrder): Generator<number> {
+  if (tryFirst !== null) yield tryFirst;
+  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) if (seed !== tryFirst) yield seed;
 }
 
 export type HuntEnd =

@@ -1,6 +1,7 @@
 /**
  * The simulator finds what it is there to find: each planted fault within a thousand seeds, and on the very seed that
- * found it the code as it is keeps every promise.
+ * found it the code as it is keeps every promise. The seed that found it the last time is tried first; SRVM_SOAK=1: all in
+ * their order.
  */
 import { availableParallelism } from 'node:os';
 import PQueue from 'p-queue';
@@ -10,6 +11,7 @@ import { type HuntEnd, hunt } from './hunt.js';
 import { plantedTexts } from './plant.js';
 import { PLANTED_FAULTS, type PlantedFault, simulationOf } from './planted-faults.js';
 
+const SOAK = process.env['SRVM_SOAK'] === '1';
 const SEEDS = 1000;
 /** Of a hunt that finds nothing: long enough for all its seeds, on any machine. */
 const HUNG_MS = 1_800_000;
@@ -21,7 +23,12 @@ const hunts = new Map<PlantedFault, Promise<HuntEnd>>();
 function huntFor(fault: PlantedFault): Promise<HuntEnd> {
   if (hunts.size === 0) {
     for (const each of PLANTED_FAULTS) {
-      const order = { fault: each.name, firstSeed: 1, seeds: SEEDS };
+      const order = {
+        fault: each.name,
+        firstSeed: 1,
+        seeds: SEEDS,
+        tryFirst: SOAK ? null : (each.foundBy ?? null),
+      };
       hunts.set(
         each,
         processes.add(() => hunt(order)),
@@ -40,7 +47,9 @@ describe('a planted fault', () => {
     const end = await huntFor(fault);
     if (end.kind === 'failed') throw new Error(end.message);
     if (end.kind === 'not-found') throw new Error([`no seed of ${SEEDS} finds it`, ...end.others].join('\n'));
-    console.log(`${fault.name}: found after ${end.seed} of ${SEEDS} seeds: ${end.sentence}`);
+    const isStale = fault.foundBy !== undefined && end.seed !== fault.foundBy;
+    const change = isStale ? ` (not by ${fault.foundBy}: to be put in the table)` : '';
+    console.log(`${fault.name}: found by seed ${end.seed} of ${SEEDS}${change}: ${end.sentence}`);
     const unplanted = await simulate(simulationOf(fault, end.seed));
     expect(unplanted.problems).toEqual([]);
     expect(unplanted.outcome).toBe('passed');
