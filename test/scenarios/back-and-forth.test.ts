@@ -9,7 +9,7 @@ import { expectClean } from './expect-clean.js';
 import { expectCountersGrown, expectGrown } from './guest-counters.js';
 import { COUNTER, GUEST_IP, repliesGoOn, Shuttle } from './shuttle.js';
 
-const HOPS = process.env['SRVM_SOAK'] ? 100 : 4;
+const HOPS = process.env['SRVM_SOAK'] ? 100 : 2;
 const PROBE_HZ = 2000;
 const MODES = ['scan', 'shadow-doorbell'] as const;
 const IMAGES = [
