@@ -162,6 +162,7 @@ export class PfDriver {
       // one VF without buffers must not block the port
       this.#write(at.QDE, 1 | (queue << 8) | (1 << 16));
     }
+    record.frameRefused = !this.receivesWith(record.apiVersion);
     // with a disabled link too: the guest may set its VF up, and learns from GET_LINK_STATE that it must wait
     record.clearToSend = true;
     this.setDma(record, true);
@@ -233,12 +234,14 @@ export class PfDriver {
     record.macvlans = [];
   }
 
+  /** The card's length limit is the port's: a driver of before 1.1 has no room for a jumbo port's frames. */
+  receivesWith(apiVersion: number): boolean {
+    return this.maxFrameBytes <= STANDARD_FRAME_BYTES || apiVersion >= API.v11;
+  }
+
   /** False: longer than this port's frames, or than the VF's API version can have. */
   setMaxFrame(record: VfRecord, bytes: number): boolean {
-    const jumboPort = this.maxFrameBytes > STANDARD_FRAME_BYTES;
-    const fits = jumboPort
-      ? record.apiVersion >= API.v11 && bytes <= this.maxFrameBytes
-      : bytes <= STANDARD_FRAME_BYTES;
+    const fits = bytes <= this.maxFrameBytes && this.receivesWith(record.apiVersion);
     record.frameRefused = !fits;
     if (fits) record.maxFrameBytes = bytes;
     this.setDma(record, record.clearToSend);

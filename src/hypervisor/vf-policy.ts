@@ -13,7 +13,7 @@ import type { PfDriver } from './pf-driver.js';
 import { isVendorType, VENDOR_FIRST, VENDOR_LAST } from './vendor-requests.js';
 import { API, API_SPOKEN, MAX_MULTICAST_HASHES, type VfRecord, XCAST } from './vf-record.js';
 
-export const VF_POLICY_VERSION = 3;
+export const VF_POLICY_VERSION = 4;
 
 export type VfPolicy = {
   version: number;
@@ -23,6 +23,8 @@ export type VfPolicy = {
   apiVersion: number;
   xcastMode: number;
   maxFrameBytes: number;
+  /** The source's PF refused what its driver asked for: it receives nothing, here as there. */
+  frameRefused: boolean;
   /** Of the port: the driver has a receive queue for each. */
   trafficClasses: number;
   vlans: number[];
@@ -75,6 +77,7 @@ export function exportVfPolicy(driver: PfDriver, vf: number, window: MailboxWind
     apiVersion: record.apiVersion,
     xcastMode: record.xcastMode,
     maxFrameBytes: record.maxFrameBytes,
+    frameRefused: record.frameRefused,
     trafficClasses: driver.trafficClasses,
     vlans: [...record.vlans].sort((a, b) => a - b),
     multicastHashes: [...record.multicastHashes],
@@ -100,7 +103,9 @@ export function importVfPolicy(driver: PfDriver, vf: number, value: unknown, win
   for (const words of policy.vendorMessages) record.vendorMessages.set(words[0]! & 0xffff, words);
   if (policy.clearToSend) {
     driver.admit(record);
-    driver.setMaxFrame(record, policy.maxFrameBytes);
+    record.maxFrameBytes = policy.maxFrameBytes;
+    record.frameRefused = policy.frameRefused;
+    driver.setDma(record, true);
   }
   // flags of this card's own past
   window.read();
@@ -132,6 +137,11 @@ function checkGranted(driver: PfDriver, record: VfRecord, policy: VfPolicy): voi
   if (policy.maxFrameBytes > driver.maxFrameBytes) {
     throw new VfPolicyError(
       `the guest's frames have ${policy.maxFrameBytes} bytes, this port's at most ${driver.maxFrameBytes}`,
+    );
+  }
+  if (policy.clearToSend && !policy.frameRefused && !driver.receivesWith(policy.apiVersion)) {
+    throw new VfPolicyError(
+      `the guest's driver is too old for frames of ${driver.maxFrameBytes} bytes: give this port the source's --mtu`,
     );
   }
   if (policy.trafficClasses !== driver.trafficClasses) {
@@ -168,6 +178,7 @@ export function decodeVfPolicy(value: unknown): VfPolicy {
     apiVersion,
     xcastMode: integer(fields, 'xcastMode', XCAST.promisc),
     maxFrameBytes: integer(fields, 'maxFrameBytes', MAX_FRAME_BYTES),
+    frameRefused: flag(fields, 'frameRefused'),
     trafficClasses: integer(fields, 'trafficClasses', MAX_TRAFFIC_CLASSES),
     vlans: list(fields, 'vlans', MAX_VLANS).map((vid) => integer({ vid }, 'vid', 0xfff)),
     multicastHashes: list(fields, 'multicastHashes', MAX_MULTICAST_HASHES).map((hash) =>

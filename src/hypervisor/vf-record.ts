@@ -41,7 +41,7 @@ export interface VfRecord {
   maxFrameBytes: number;
   /** By type: the last message outside the card's own protocol that its driver sent since its reset (16 words). */
   readonly vendorMessages: Map<number, readonly number[]>;
-  /** Its frames are longer than the port's: VFRE stays off. */
+  /** Its frames are longer than the port's, or its driver is too old for a jumbo port: VFRE stays off. */
   frameRefused: boolean;
 }
 

@@ -234,7 +234,11 @@ describe('messages of an admitted VF', () => {
     expect(poolSet(rig, at.vfreOffset, 0)).toBe(true);
     const jumbo = new PfRig({ maxFrameBytes: 9728 });
     expect(jumbo.pf(at.MAXFRS) >>> 16).toBe(9728);
-    expect(jumbo.admitted(0).ask(MESSAGE.setMaxFrame, 9018)[0]).toBe((GRANTED | 5) >>> 0);
+    const jumboGuest = jumbo.admitted(0);
+    // as the stock PF driver has it: nothing is received before the guest has said what it can take
+    expect(poolSet(jumbo, at.vfreOffset, 0)).toBe(false);
+    expect(jumboGuest.ask(MESSAGE.setMaxFrame, 9018)[0]).toBe((GRANTED | 5) >>> 0);
+    expect(poolSet(jumbo, at.vfreOffset, 0)).toBe(true);
   });
 
   it('ask for their queues: one for each traffic class of the port', () => {

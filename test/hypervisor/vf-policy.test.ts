@@ -126,12 +126,42 @@ describe('a VF policy', () => {
     expect(onto(2)).not.toThrow();
   });
 
+  it('leaves a guest whose frames were refused without reception, and refuses to make a receiving one deaf', () => {
+    const receives = (rig: PfRig) => (rig.pf(at.vfreOffset(0)) & 1) !== 0;
+    const moved = (source: PfRig, guest: GuestMailbox, maxFrameBytes: number) => {
+      const target = new PfRig({ maxFrameBytes });
+      const policy = structuredClone(exportVfPolicy(source.driver, 0, windowOf(guest)));
+      importVfPolicy(target.driver, 0, policy, windowOf(target.vf(0)));
+      return receives(target);
+    };
+    const jumbo = new PfRig({ maxFrameBytes: 9018 });
+    const guest = jumbo.admitted(0);
+    for (const [bytes, on] of [
+      [9700, false],
+      [9018, true],
+      [1518, true],
+    ] as const) {
+      guest.ask(MESSAGE.setMaxFrame, bytes);
+      expect(receives(jumbo)).toBe(on);
+      expect(moved(jumbo, guest, 9018)).toBe(on);
+    }
+    // a driver of before API 1.1, which a jumbo port does not let receive
+    const standard = new PfRig();
+    standard.driver.assignMac(0, MAC, false);
+    const old = standard.vf(0);
+    old.reset();
+    old.ask(1);
+    expect(receives(standard)).toBe(true);
+    expect(moved(standard, old, 1518)).toBe(true);
+    expect(() => moved(standard, old, 9018)).toThrow('too old for frames of 9018 bytes');
+  });
+
   it('is refused when it is anything else', () => {
     const rig = new PfRig();
     const good = exportVfPolicy(rig.driver, 0, windowOf(rig.admitted(0)));
     expect(decodeVfPolicy(good)).toEqual(good);
     const damaged: Record<string, unknown>[] = [
-      { version: 4 },
+      { version: 3 },
       { trafficClasses: 3 },
       { mac: '01:00:5e:00:00:01' },
       { mac: 7 },
@@ -142,6 +172,7 @@ describe('a VF policy', () => {
       { multicastHashes: new Array(31).fill(1) },
       { macvlans: ['00:00:00:00:00:00'] },
       { maxFrameBytes: 1e6 },
+      { frameRefused: 0 },
       { mailbox: null },
     ];
     for (const change of damaged) expect(() => decodeVfPolicy({ ...good, ...change })).toThrow(VfPolicyError);
