@@ -134,7 +134,9 @@ export class LocalDestinationStream implements DestinationStream, ByteSink {
 
   async attach(memory: WebAssembly.Memory, ramBytes: number): Promise<void> {
     this.#receiver = new PageReceiver(memory.buffer as unknown as SharedArrayBuffer, ramBytes);
-    this.#verifier = new PageVerifier(memory, this.#receiver.ramPages, findBackedPages(memory, ramBytes));
+    this.#verifier = new PageVerifier(memory, this.#receiver.ramPages, () =>
+      findBackedPages(memory, ramBytes),
+    );
     this.#heardAtNs = this.#o.clock.nowNs();
     this.#watchSilence(this.#o.silenceLimitMs);
     this.#resume?.();

@@ -73,24 +73,34 @@ export class DirtyRounds {
     return dmaCoverage(this.#truth, this.#allDma, this.#around, this.#allCpu);
   }
 
+  /** Most pages are in neither log, and the guest may be standing: they are passed over four at a time. */
   #merge(): Omit<Harvest, 'notes'> {
-    const cpu = this.#cpu;
-    const dma = this.#dma;
-    const map = this.#map;
-    const allDma = this.#allDma;
-    let cpuOnly = 0;
-    let dmaOnly = 0;
-    let both = 0;
-    for (let page = 0; page < map.length; page++) {
-      if (cpu[page] !== 0) {
-        this.#allCpu[page] = 1;
-        if (dma[page] !== 0) both++;
-        else cpuOnly++;
-      } else if (dma[page] !== 0) dmaOnly++;
-      else continue;
-      map[page] = 1;
-      if (dma[page] !== 0) allDma[page] = 1;
+    const counts = { cpuOnly: 0, dmaOnly: 0, both: 0 };
+    const cpuWords = wordsOf(this.#cpu);
+    const dmaWords = wordsOf(this.#dma);
+    const words = cpuWords.length;
+    for (let word = 0; word < words; word++) {
+      if (cpuWords[word] !== 0 || dmaWords[word] !== 0) {
+        for (let page = word * 4; page < word * 4 + 4; page++) this.#mergePage(page, counts);
+      }
     }
+    for (let page = words * 4; page < this.#map.length; page++) this.#mergePage(page, counts);
+    const { cpuOnly, dmaOnly, both } = counts;
     return { cpuOnly, dmaOnly, both, pages: cpuOnly + dmaOnly + both };
   }
+
+  #mergePage(page: number, counts: { cpuOnly: number; dmaOnly: number; both: number }): void {
+    const byCpu = this.#cpu[page] !== 0;
+    const byDma = this.#dma[page] !== 0;
+    if (!byCpu && !byDma) return;
+    if (byCpu && byDma) counts.both++;
+    else if (byCpu) counts.cpuOnly++;
+    else counts.dmaOnly++;
+    if (byCpu) this.#allCpu[page] = 1;
+    if (byDma) this.#allDma[page] = 1;
+    this.#map[page] = 1;
+  }
 }
+
+/** Four pages' bytes each; what does not fill a word is left out. */
+const wordsOf = (bytes: Uint8Array): Int32Array => new Int32Array(bytes.buffer, 0, bytes.length >> 2);

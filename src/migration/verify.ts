@@ -16,16 +16,21 @@ const HASHES_HEADER_BYTES = 8;
 /** Destination: holds the source's hashes against RAM as it was received. */
 export class PageVerifier {
   readonly #memory: WebAssembly.Memory;
-  readonly #backed: BackedPages | null;
+  readonly #findBacked: () => BackedPages | null;
   readonly #ramPages: number;
   #hasher: PageHasher | null = null;
   #next = 0;
   #differing = 0;
   readonly #named: number[] = [];
 
-  constructor(memory: WebAssembly.Memory, ramPages: number, backed: BackedPages | null = null) {
+  /** @param findBacked asked when the first hashes come: an acceptance does not wait for it. */
+  constructor(
+    memory: WebAssembly.Memory,
+    ramPages: number,
+    findBacked: () => BackedPages | null = () => null,
+  ) {
     this.#memory = memory;
-    this.#backed = backed;
+    this.#findBacked = findBacked;
     this.#ramPages = ramPages;
   }
 
@@ -43,7 +48,7 @@ export class PageVerifier {
       throw new StreamFormatError(`migration stream: hashes of pages ${first}+${count} do not fit here`);
     }
     // looked up when the first hashes come: all pages have been received by then
-    this.#hasher ??= new PageHasher(this.#memory, this.#backed?.unbacked() ?? null);
+    this.#hasher ??= new PageHasher(this.#memory, this.#findBacked()?.unbacked() ?? null);
     const hasher = this.#hasher;
     for (let i = 0, at = HASHES_HEADER_BYTES; i < count; i++, at += HASH_BYTES) {
       const low = hasher.hash(first + i);
