@@ -48,6 +48,13 @@ async function run({ image, memory, port, slots, nets, deviceModel }: VcpuThread
   } else await runVcpu({ image, memory, port }, { bus, clock: realClock });
 }
 
+/** A guest that has not come by then may be long in coming; what only some guests need is compiled meanwhile. */
+const COMPILE_AFTER_MS = 1000;
+
 nameThread('srvm spare');
+const compiling = setTimeout(() => tell({ kind: 'compiled', module: coreModule() }), COMPILE_AFTER_MS);
 // a guest that cannot be run ends the thread with its error
-parentPort!.once('message', (order: VcpuThreadOrder) => void run(order));
+parentPort!.once('message', (order: VcpuThreadOrder) => {
+  clearTimeout(compiling);
+  void run(order);
+});

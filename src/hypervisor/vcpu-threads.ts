@@ -20,11 +20,16 @@ let spare: Worker | null = null;
  */
 const held: { riscv64Core: WebAssembly.Module | null } = { riscv64Core: null };
 
-const startThread = (): Worker =>
-  new Worker(new URL('./vcpu-core.js', import.meta.url), {
+function startThread(): Worker {
+  const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
     name: 'vcpu',
     resourceLimits: { stackSizeMb: VCPU_STACK_MB },
   });
+  worker.on('message', (message: VcpuThreadMessage) => {
+    if (message.kind === 'compiled') held.riscv64Core ??= message.module;
+  });
+  return worker;
+}
 
 /** Begins to load a thread for the next vCPU, unless there is a spare one; it keeps no process alive. */
 export function prepareVcpuThread(): void {
@@ -61,7 +66,6 @@ export function startVcpu(boot: VcpuThreadBoot, events: VcpuThreadEvents): VcpuT
   const worker = takeThread();
   worker.on('message', (message: VcpuThreadMessage) => {
     if (message.kind === 'up') events.onThread(message.threadPath);
-    else held.riscv64Core ??= message.module;
   });
   worker.once('error', (cause) => events.onError(cause));
   worker.once('exit', () => events.onExit());
