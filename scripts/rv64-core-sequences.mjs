@@ -10,7 +10,7 @@ const TAIL = /^ {8}op \+= step\(op\);\n {8}h = handler\(op\);\n {8}continue;\n(?
 const STEP = `        op += step(op);
         if (--left < 0) {
           target = pcOf(delta, op);
-          then = THEN_STOP;
+          h = STOP;
           break;
         }
 `;

@@ -4,10 +4,10 @@
  *   run:  [what others asked for: dirty log, attention] -> interrupt? -> a slice of instructions -> again
  */
 import { dropCode, flushCode, resetCode, worthDropping } from './code';
-import { execute, exit, KEEP_RUNNING } from './execute';
 import { cpu } from './host';
 import { attentionWanted, flushStores, flushTlb, NOWHERE } from './mmu';
 import { DIRTY_ACKNOWLEDGED, DIRTY_GENERATION, RESERVED_AT, RUN_ATTENTION, RUN_BUDGET, SIE } from './offsets';
+import { exit, KEEP_RUNNING, runSlice } from './slice';
 import { lookAtTimer, pendingInterrupts, takeInterrupt } from './trap';
 
 /** Between two looks at what others want, in instructions. */
@@ -29,7 +29,7 @@ export function run(budget: i32): i32 {
     if (left <= 0) return RUN_BUDGET;
     const slice = min(left, untilLook);
     // a step in which nothing ran (a fetch that faults) counts, or a trap loop would never end
-    const ran = max(slice - execute(slice), 1);
+    const ran = max(slice - runSlice(slice), 1);
     left -= ran;
     untilLook -= ran;
     if (exit !== KEEP_RUNNING) return exit;
