@@ -208,6 +208,22 @@ describe('stale translations', () => {
     }
   });
 
+  it.each([1, 300, 510, 511, 512, 513, 1000])('sfence.vma forgets an entry after %i other pages', (pages) => {
+    const at = hart.map(VIRTUAL, PHYSICAL, RWX);
+    hart.core.setX(5, VIRTUAL);
+    hart.core.setX(8, BASE + BigInt(at));
+    hart.core.setX(13, 0x1000n);
+    const touch = [I.ld(6, 0, 11), I.sd(6, 0, 11), I.add(11, 11, 13), I.addi(12, 12, -1), I.bne(12, 0, -16)];
+    const use = [I.ld(6, 0, 5), I.sd(6, 0, 5)];
+    for (const access of use) {
+      hart.map(VIRTUAL, PHYSICAL, RWX);
+      hart.core.setX(11, BASE + 0x10000n);
+      hart.core.setX(12, BigInt(pages));
+      const trap = hart.trapOf([I.sfence(), ...touch, ...use, I.sd(0, 0, 8), I.sfence(), access]);
+      expect(trap?.cause).toBe(access === use[0] ? FAULT.load : FAULT.store);
+    }
+  });
+
   it('sfence.vma of any address of a superpage forgets all of it', () => {
     for (const level of [1, 2]) {
       const base = 0x10_4000_0000n;

@@ -6,7 +6,7 @@
  *   what others wrote (DMA, the VMM)          is found at fence.i: a page is compared with its copy at its next fetch
  */
 import { cpu, ramBytes } from './host';
-import { accessFault, FETCH, flushFetches, flushStores, NOWHERE, physical, tlbContext } from './mmu';
+import { accessFault, FETCH, flushFetches, flushStores, NOWHERE, noteFill, physical, tlbContext } from './mmu';
 import {
   CODE,
   CODE_COPY,
@@ -189,6 +189,7 @@ export function fetchSlots(va: u64): usize {
   }
   const slots = slotsOf(codePage(<u32>offset & ~(PAGE - 1)));
   const entry = tlbContext() + TLB_FETCHES + ((<u32>va >>> 8) & ((TLB_FETCH_ENTRIES - 1) << 4));
+  noteFill(entry);
   store<u64>(entry, va & ~(<u64>PAGE - 1));
   store<u32>(entry, <u32>slots, 8);
   return slots;

@@ -5,7 +5,7 @@
  */
 import { dropCode, flushCode, resetCode, worthDropping } from './code';
 import { cpu } from './host';
-import { attentionWanted, flushStores, flushTlb, NOWHERE } from './mmu';
+import { attentionWanted, flushStores, flushTlb, forgetFills, NOWHERE } from './mmu';
 import { DIRTY_ACKNOWLEDGED, DIRTY_GENERATION, RESERVED_AT, RUN_ATTENTION, RUN_BUDGET, SIE } from './offsets';
 import { exit, KEEP_RUNNING, runSlice } from './slice';
 import { lookAtTimer, pendingInterrupts, takeInterrupt } from './trap';
@@ -48,6 +48,7 @@ function answerDirtyLog(): void {
 export function flush(): void {
   flushCode();
   resetCode();
+  forgetFills();
   flushTlb();
   store<u32>(cpu, NOWHERE, RESERVED_AT);
 }

@@ -29,6 +29,8 @@ import {
   TLB_ENTRY,
   TLB_FETCH_ENTRIES,
   TLB_FETCHES,
+  TLB_FILLS,
+  TLB_FILLS_KEPT,
   TLB_STORES,
 } from './offsets';
 import {
@@ -77,8 +79,28 @@ function clearTags(from: usize, entries: usize): void {
   for (let at = from; at < from + entries * TLB_ENTRY; at += TLB_ENTRY) store<u64>(at, NO_TAG);
 }
 
+/** Entries filled since then; more than are kept: all have to be cleared. What the memory of a new instance holds is unknown. */
+let fills: u32 = TLB_FILLS_KEPT + 1;
+
+export function forgetFills(): void {
+  fills = TLB_FILLS_KEPT + 1;
+}
+
+export function noteFill(entry: usize): void {
+  if (fills < <u32>TLB_FILLS_KEPT) store<u16>(cpu + TLB_FILLS + (fills << 1), <u16>((entry - cpu - TLB) / TLB_ENTRY));
+  if (fills <= <u32>TLB_FILLS_KEPT) fills++;
+}
+
+/** A context switch does this twice: most of the entries are empty then. */
 export function flushTlb(): void {
-  clearTags(cpu + TLB, (TLB_CONTEXTS * TLB_CONTEXT) / TLB_ENTRY);
+  if (fills > <u32>TLB_FILLS_KEPT) {
+    clearTags(cpu + TLB, (TLB_CONTEXTS * TLB_CONTEXT) / TLB_ENTRY);
+  } else {
+    for (let i: u32 = 0; i < fills; i++) {
+      store<u64>(cpu + TLB + <usize>load<u16>(cpu + TLB_FILLS + (i << 1)) * TLB_ENTRY, NO_TAG);
+    }
+  }
+  fills = 0;
   memory.fill(cpu + SUPERPAGES_2M, 0, SUPERPAGES_BYTES);
   memory.fill(cpu + SUPERPAGES_1G, 0, SUPERPAGES_BYTES);
 }
@@ -181,6 +203,7 @@ function allowed(pte: u64, access: u32): bool {
 }
 
 function fill(entry: usize, va: u64, host: u32): void {
+  noteFill(entry);
   store<u64>(entry, va & ~(<u64>PAGE - 1));
   store<u32>(entry, (host & ~(PAGE - 1)) - (<u32>va & ~(PAGE - 1)), 8);
 }

@@ -57,6 +57,10 @@ export const SUPERPAGES_2M = 0x400;
 export const SUPERPAGES_1G = 0x440;
 export const SUPERPAGES_BYTES = 0x40;
 
+/** Numbers (u16) of the TLB entries that were filled since the TLBs were last cleared. */
+export const TLB_FILLS = 0x600;
+export const TLB_FILLS_KEPT = 1024;
+
 export const PRIVILEGE_U = 0;
 export const PRIVILEGE_S = 1;
 
