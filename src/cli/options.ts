@@ -1,6 +1,8 @@
 /**
  * Option values as this field writes them: sizes with K/M/G, `key=value,key=value` lists, MAC addresses.
  */
+import type { VifRequest } from '../control/vifs.js';
+import type { NetRequest, VfRequest } from '../control/vmm.js';
 
 /** An option the user got wrong: the message is the one line that is printed. */
 export class OptionError extends Error {
@@ -67,23 +69,8 @@ export function parseMac(text: string, what: string): string {
   return text.toLowerCase();
 }
 
-export interface VfOption {
-  readonly mac?: string;
-  readonly wire?: string;
-  readonly pcap?: string;
-  readonly vlan?: number;
-  readonly maxTxRateMbps?: number;
-  readonly trust: boolean;
-}
-
-export interface NetOption {
-  readonly mac?: string;
-  readonly wire?: string;
-  readonly pcap?: string;
-}
-
 /** The value of `--net`. @throws OptionError */
-export function parseNet(text: string): NetOption {
+export function parseNet(text: string): NetRequest {
   const { mac, wire, pcap } = parseKeyValues(text, '--net', ['mac', 'wire', 'pcap'] as const);
   return {
     ...(mac === undefined ? {} : { mac: parseMac(mac, '--net mac') }),
@@ -92,17 +79,8 @@ export function parseNet(text: string): NetOption {
   };
 }
 
-export interface VifOption {
-  readonly name?: string;
-  readonly mac?: string;
-  readonly wire?: string;
-  readonly pcap?: string;
-  readonly cores?: number;
-  readonly rateMbps?: number;
-}
-
 /** The value of `--vif`. @throws OptionError */
-export function parseVif(text: string): VifOption {
+export function parseVif(text: string): VifRequest {
   const values = parseKeyValues(text, '--vif', ['name', 'mac', 'wire', 'pcap', 'cores', 'rate'] as const);
   const { name, mac, wire, pcap, cores, rate } = values;
   return {
@@ -116,7 +94,7 @@ export function parseVif(text: string): VifOption {
 }
 
 /** The value of `--vf`. @throws OptionError */
-export function parseVf(text: string): VfOption {
+export function parseVf(text: string): VfRequest {
   const values = parseKeyValues(text, '--vf', [
     'mac',
     'wire',

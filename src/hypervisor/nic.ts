@@ -21,7 +21,7 @@ import type { NicCoreStats, NicOwnCommand, WireSpec } from './nic-messages.js';
 import { PfAnnouncer } from './pf-announcer.js';
 import { PfDriver } from './pf-driver.js';
 import { PfInterrupts } from './pf-interrupts.js';
-import { type LinkPolicy, STANDARD_FRAME_BYTES } from './vf-record.js';
+import { type LinkPolicy, LONGEST_FRAME_BYTES, STANDARD_FRAME_BYTES } from './vf-record.js';
 import { WorkerDialogue, type WorkerEnd } from './worker-dialogue.js';
 
 export type { NicCoreStats, WireModule, WireSpec } from './nic-messages.js';
@@ -62,7 +62,6 @@ export interface VfAssignment {
 /** Where the host's own functions send their messages: in the range that interrupt remapping takes. */
 export const MSI_ADDRESS = 0xfee0_0000;
 const DEFAULT_SPEED_MBPS = 10_000;
-const MAX_FRAME_BYTES = 9728;
 
 export class Nic {
   readonly handle: NicHandle;
@@ -95,9 +94,9 @@ export class Nic {
     const vfCount = options.vfCount ?? MAX_VFS;
     const linkSpeedMbps = options.linkSpeedMbps ?? DEFAULT_SPEED_MBPS;
     const maxFrameBytes = options.maxFrameBytes ?? STANDARD_FRAME_BYTES;
-    if (!(maxFrameBytes >= STANDARD_FRAME_BYTES && maxFrameBytes <= MAX_FRAME_BYTES)) {
+    if (!(maxFrameBytes >= STANDARD_FRAME_BYTES && maxFrameBytes <= LONGEST_FRAME_BYTES)) {
       throw new NicError(
-        `frames of ${maxFrameBytes} bytes: a port's longest is ${STANDARD_FRAME_BYTES} to ${MAX_FRAME_BYTES}`,
+        `frames of ${maxFrameBytes} bytes: a port's longest is ${STANDARD_FRAME_BYTES} to ${LONGEST_FRAME_BYTES}`,
       );
     }
     const trafficClasses = options.trafficClasses ?? 1;

@@ -11,7 +11,14 @@ import { MAILBOX_WORDS, pfMailboxOffset } from '../hardware/nic/offsets.js';
 import { isStationMac, ZERO_MAC } from './mac.js';
 import type { PfDriver } from './pf-driver.js';
 import { isVendorType, VENDOR_FIRST, VENDOR_LAST } from './vendor-requests.js';
-import { API, API_SPOKEN, MAX_MULTICAST_HASHES, type VfRecord, XCAST } from './vf-record.js';
+import {
+  API,
+  API_SPOKEN,
+  LONGEST_FRAME_BYTES,
+  MAX_MULTICAST_HASHES,
+  type VfRecord,
+  XCAST,
+} from './vf-record.js';
 
 export const VF_POLICY_VERSION = 4;
 
@@ -53,7 +60,6 @@ export interface MailboxWindow {
 /** Table sizes of the card bound what a guest can have. */
 const MAX_VLANS = 64;
 const MAX_MACVLANS = 127;
-const MAX_FRAME_BYTES = 9728;
 const MAX_TRAFFIC_CLASSES = 2;
 const MAX_VENDOR_MESSAGES = VENDOR_LAST - VENDOR_FIRST + 1;
 
@@ -177,7 +183,7 @@ export function decodeVfPolicy(value: unknown): VfPolicy {
     clearToSend: flag(fields, 'clearToSend'),
     apiVersion,
     xcastMode: integer(fields, 'xcastMode', XCAST.promisc),
-    maxFrameBytes: integer(fields, 'maxFrameBytes', MAX_FRAME_BYTES),
+    maxFrameBytes: integer(fields, 'maxFrameBytes', LONGEST_FRAME_BYTES),
     frameRefused: flag(fields, 'frameRefused'),
     trafficClasses: integer(fields, 'trafficClasses', MAX_TRAFFIC_CLASSES),
     vlans: list(fields, 'vlans', MAX_VLANS).map((vid) => integer({ vid }, 'vid', 0xfff)),

@@ -12,6 +12,8 @@ export const API = { v10: 0, v11: 2, v12: 3, v13: 4, v14: 5 } as const;
 export const API_SPOKEN: readonly number[] = Object.values(API);
 
 export const STANDARD_FRAME_BYTES = 1518;
+/** Longest frame of the card, with CRC. */
+export const LONGEST_FRAME_BYTES = 9728;
 /** Multicast hashes that one SET_MULTICAST message has room for. */
 export const MAX_MULTICAST_HASHES = 30;
 

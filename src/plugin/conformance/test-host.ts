@@ -28,7 +28,7 @@ import { HotplugRegisters } from '../../hypervisor/hotplug-registers.js';
 import { dirtyBitsOf } from '../../hypervisor/passthrough.js';
 import { PfDriver } from '../../hypervisor/pf-driver.js';
 import { exportVfPolicy, importVfPolicy } from '../../hypervisor/vf-policy.js';
-import { API } from '../../hypervisor/vf-record.js';
+import { API, LONGEST_FRAME_BYTES } from '../../hypervisor/vf-record.js';
 import { CONTROL_BYTES, CTRL, layoutFor, type MemoryLayout, SCRATCH_BYTES } from '../../machine/layout.js';
 import type { DeviceAccess, DeviceParts } from '../device-access.js';
 import { type ExitStart, openExits } from '../exit-entry.js';
@@ -43,7 +43,6 @@ const VF = 0;
 export const TEST_SLOT = 1;
 const NOTHING = 0xffff_ffff;
 const FUNCTION_LEVEL_RESET = 1 << 15;
-const MAX_FRAME_BYTES = 9728;
 
 export interface TestHostOptions {
   /** No address and not admitted yet: a destination, which learns both from the state. */
@@ -97,7 +96,7 @@ export class TestHost {
     this.driver = new PfDriver(pfBar, new ConfigSpace(shared, PF_FUNCTION, msi, clock), {
       vfCount: 2,
       mac: '52:54:00:00:00:f0',
-      maxFrameBytes: MAX_FRAME_BYTES,
+      maxFrameBytes: LONGEST_FRAME_BYTES,
       linkSpeedMbps: 10_000,
       msiAddress: 0xfee0_0000,
     });
@@ -230,7 +229,7 @@ export class TestHost {
     const record = this.driver.vf(VF);
     record.apiVersion = API.v14;
     this.driver.admit(record);
-    this.driver.setMaxFrame(record, MAX_FRAME_BYTES);
+    this.driver.setMaxFrame(record, LONGEST_FRAME_BYTES);
   }
 
   /** The hypervisor's rule for shadow pages, without a second thread to wait in. */
