@@ -19,6 +19,11 @@ export const HEADROOM_BYTES = 64;
 /** The largest TSO payload (18-bit length) and its headers. */
 export const STAGE_BYTES = HEADROOM_BYTES + 0x40000 + 1024;
 const MAC_BYTES = 12;
+/**
+ * For as long a paused wire is waited for: a peer that hangs must not hang the guests' queues, whose drivers would take that
+ * for a broken card (after 5 s). What is sent after that is lost on the wire, until it takes frames again.
+ */
+const LONGEST_PAUSE_NS = 100e6;
 
 export class Egress {
   readonly stage: Bytes = bytesOf(new Uint8Array(STAGE_BYTES));
@@ -28,6 +33,9 @@ export class Egress {
   readonly #limits: RateLimits;
   readonly #stats: NicStats;
   readonly #packet = new Packet();
+  #nowNs = 0;
+  /** When the wire was first seen paused; 0: it is not. */
+  #pausedSinceNs = 0;
 
   constructor(wire: Wire, l2: L2Switch, delivery: Delivery, limits: RateLimits, stats: NicStats) {
     this.#wire = wire;
@@ -35,6 +43,25 @@ export class Egress {
     this.#delivery = delivery;
     this.#limits = limits;
     this.#stats = stats;
+  }
+
+  /** Call at the begin of a step; one time holds for all its frames. */
+  beginStep(nowNs: number): void {
+    this.#nowNs = nowNs;
+    if (this.#pausedSinceNs !== 0 && this.#wire.paused !== true) this.#pausedSinceNs = 0;
+  }
+
+  /** The port sends nothing: its wire is paused. As on the card, that holds for what would stay inside it too. */
+  get isPaused(): boolean {
+    if (this.#wire.paused !== true) return false;
+    if (this.#pausedSinceNs === 0) this.#pausedSinceNs = this.#nowNs;
+    return this.#nowNs < this.#pausedSinceNs + LONGEST_PAUSE_NS;
+  }
+
+  /** When a pause that is waited for will be waited for no longer; Infinity: none is. */
+  get pauseEndNs(): number {
+    const endNs = this.#pausedSinceNs + LONGEST_PAUSE_NS;
+    return this.#pausedSinceNs !== 0 && this.#nowNs < endNs ? endNs : Number.POSITIVE_INFINITY;
   }
 
   /** Puts a tag behind the addresses of the frame at `offset`; the frame then begins VLAN_TAG_BYTES earlier. */

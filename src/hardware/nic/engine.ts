@@ -68,6 +68,7 @@ export class NicEngine {
   readonly #rx: RxPath;
   readonly #tx: TxPath;
   readonly #delivery: Delivery;
+  readonly #egress: Egress;
   readonly #wireBytes = new BytesCache();
   #moderatedDueNs = Infinity;
   /** Since when interrupts have been held back; 0: none are. */
@@ -87,8 +88,8 @@ export class NicEngine {
     this.#limits = new RateLimits(shared);
     this.#rx = new RxPath(shared, this.#domains, this.#stats);
     this.#delivery = new Delivery(shared, this.#rx, this.#switch, this.#rss, this.#stats);
-    const egress = new Egress(this.#wire, this.#switch, this.#delivery, this.#limits, this.#stats);
-    this.#tx = new TxPath(shared, this.#domains, egress, new Segmenter(egress), this.#limits);
+    this.#egress = new Egress(this.#wire, this.#switch, this.#delivery, this.#limits, this.#stats);
+    this.#tx = new TxPath(shared, this.#domains, this.#egress, new Segmenter(this.#egress), this.#limits);
     Atomics.store(this.#words, REGION.control + CONTROL.engineRunning, 1);
   }
 
@@ -114,6 +115,7 @@ export class NicEngine {
     this.#rss.refresh();
     const nowNs = this.#clock.nowNs();
     this.#limits.beginStep(nowNs);
+    this.#egress.beginStep(nowNs);
     setLink(this.#shared, this.#msi, this.#clock, this.#wire.linkUp);
     const received = this.#wire.receive(this.#sink, RX_BUDGET);
     const sent = this.#tx.step(TX_BUDGET);
@@ -127,9 +129,9 @@ export class NicEngine {
     return work;
   }
 
-  /** When step() must be called even if nothing rings: a moderated interrupt or a speed limit. Infinity: not at all. */
+  /** When step() must be called even if nothing rings: a moderated interrupt, a speed limit or a pause. Infinity: not at all. */
   nextDueNs(): number {
-    return Math.min(this.#moderatedDueNs, this.#limits.dueNs);
+    return Math.min(this.#moderatedDueNs, this.#limits.dueNs, this.#egress.pauseEndNs);
   }
 
   /** Lets go of the card: from now on register writes apply ENABLE themselves. */

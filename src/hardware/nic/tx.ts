@@ -134,7 +134,12 @@ export class TxPath {
     const domain = this.#domains[pool]!;
     let done = 0;
     const block = txQueueOffset(queue);
-    while (done < limit && queues.head[queue] !== tail && this.#limits.mayTransmit(queue)) {
+    while (
+      done < limit &&
+      queues.head[queue] !== tail &&
+      this.#limits.mayTransmit(queue) &&
+      !this.#egress.isPaused
+    ) {
       this.#headLow = words[(block + TX.TDWBAL) >> 2]!;
       this.#headHigh = words[(block + TX.TDWBAH) >> 2]!;
       // some queue is asked to stop: tail and address may be of a ring that is not configured yet

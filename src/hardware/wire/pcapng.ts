@@ -95,6 +95,10 @@ export class PcapngTap implements Wire {
     this.inner.onWake = wake;
   }
 
+  get paused(): boolean {
+    return this.inner.paused === true;
+  }
+
   receive(sink: FrameSink, budget: number): number {
     this.recording = sink;
     return this.inner.receive(this.tapSink, budget);

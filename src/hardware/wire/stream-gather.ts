@@ -12,9 +12,12 @@ const LENGTH_BYTES = 4;
 const GATHER_BYTES = 512 * 1024;
 /** Handed over without waiting for flush(): the kernel's side can work on it while the next ones are gathered. */
 const EAGER_BYTES = 64 * 1024;
+/** Room that is kept for who looks at `isFull` only between two packets: a whole large segment, cut into frames. */
+const ROOM_BYTES = 96 * 1024;
 
 export class StreamGather {
   private readonly stats: WireStats;
+  private readonly onRoom: () => void;
   private socket: Socket | null = null;
   private filling = Buffer.allocUnsafeSlow(GATHER_BYTES);
   private spare = Buffer.allocUnsafeSlow(GATHER_BYTES);
@@ -24,8 +27,19 @@ export class StreamGather {
   private writing = false;
   private flushWanted = false;
 
-  constructor(stats: WireStats) {
+  /** Somebody saw that it was full, and waits. */
+  private awaited = false;
+
+  /** `onRoom`: it was seen to be full, and is no longer. */
+  constructor(stats: WireStats, onRoom: () => void) {
     this.stats = stats;
+    this.onRoom = onRoom;
+  }
+
+  get isFull(): boolean {
+    const full = this.writing && this.used > GATHER_BYTES - ROOM_BYTES;
+    if (full) this.awaited = true;
+    return full;
   }
 
   attach(socket: Socket): void {
@@ -39,6 +53,7 @@ export class StreamGather {
     this.used = 0;
     this.frames = 0;
     this.flushWanted = false;
+    this.awaited = false;
     if (this.writing) this.spare = Buffer.allocUnsafeSlow(GATHER_BYTES);
     this.writing = false;
   }
@@ -95,5 +110,8 @@ export class StreamGather {
     if (socket !== this.socket || socket.writableLength !== 0) return;
     this.writing = false;
     if (this.flushWanted) this.flush();
+    if (!this.awaited) return;
+    this.awaited = false;
+    this.onRoom();
   }
 }

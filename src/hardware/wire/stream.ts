@@ -4,8 +4,8 @@
  *
  *     transmit() -> gather buffer --flush()--> socket ==> socket -> arrivals buffer -> receive()
  *
- * Both directions are bounded. While the socket does not take more, one further gather buffer fills and then frames
- * are lost and counted; when the holder does not receive, the socket is paused and the peer feels it. The connecting
+ * Both directions are bounded. While the socket does not take more, one further gather buffer fills, the wire says that it is
+ * paused, and what is transmitted all the same is lost and counted; when the holder does not receive, the socket is paused and the peer feels it. The connecting
  * side tries again with a back-off for as long as the wire is open, so that a restarted switch heals the link; the
  * listening side takes one peer at a time.
  */
@@ -65,7 +65,7 @@ export class StreamWire implements Wire {
     this.options = options;
     this.retryMs = options.retryMinMs ?? RETRY_MIN_MS;
     this.arrivals = new StreamArrivals(this.stats);
-    this.gather = new StreamGather(this.stats);
+    this.gather = new StreamGather(this.stats, () => this.onWake?.());
     if (options.server) {
       this.ready = this.listen();
       // Whoever cares awaits it; an unheard rejection must not end the process.
@@ -78,6 +78,10 @@ export class StreamWire implements Wire {
 
   get linkUp(): boolean {
     return this.link.kind === 'up';
+  }
+
+  get paused(): boolean {
+    return this.link.kind === 'up' && this.gather.isFull;
   }
 
   /** Where the listening side of a TCP wire listens: the system's choice when port 0 was asked for. Else null. */

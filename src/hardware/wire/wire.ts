@@ -18,6 +18,11 @@ export interface Wire {
   flush(): void;
   /** Whether the other end is there. */
   readonly linkUp: boolean;
+  /**
+   * The peer takes no more just now, as after a PAUSE frame (802.3x): what is transmitted meanwhile may be lost. When that is
+   * over, onWake is called. A wire without it never says so.
+   */
+  readonly paused?: boolean;
   /** Called (from the event loop of this thread) when a frame arrived or the link changed while the holder may be asleep. */
   onWake: (() => void) | null;
   readonly stats: WireStats;

@@ -50,6 +50,7 @@ export class ArrayWire implements Wire {
   readonly arriving: Uint8Array[] = [];
   readonly sent: Uint8Array[] = [];
   linkUp = true;
+  paused = false;
   onWake: (() => void) | null = null;
   readonly stats: WireStats = {
     rxFrames: 0,

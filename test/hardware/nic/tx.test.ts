@@ -71,6 +71,37 @@ describe('transmit: descriptors', () => {
     expect(card.wire.sent[1]).toEqual(Uint8Array.from([...frame(17), ...new Array<number>(43).fill(0)]));
   });
 
+  it('waits while the wire is paused, but not for a peer that hangs', () => {
+    const { card, ring } = rig();
+    const sent = () => card.wire.sent.length;
+    const push = () => {
+      ring.pushFrame(frame());
+      ring.ring();
+    };
+    card.wire.paused = true;
+    push();
+    expect(card.engine.step()).toBe(0);
+    expect([sent(), ring.head]).toEqual([0, 0]);
+    expect(card.engine.nextDueNs()).toBe(card.nowNs + 100e6);
+    card.nowNs += 99e6;
+    card.wire.paused = false;
+    card.run();
+    expect([sent(), ring.head, card.engine.nextDueNs()]).toEqual([1, 1, Number.POSITIVE_INFINITY]);
+    // the next pause has its own time
+    card.wire.paused = true;
+    push();
+    card.run();
+    card.nowNs += 99e6;
+    card.run();
+    expect(sent()).toBe(1);
+    card.nowNs += 1e6;
+    card.run();
+    expect([sent(), card.engine.nextDueNs()]).toEqual([2, Number.POSITIVE_INFINITY]);
+    push();
+    card.run();
+    expect(sent()).toBe(3);
+  });
+
   it('writes the head back instead, when asked to', () => {
     const { card, pool, ring } = rig();
     card.shared.words[(txQueueOffset(0) + TX.TDWBAL) >> 2] = 0x7_0100 | 1;

@@ -199,6 +199,33 @@ describe('stream wire', () => {
     expect(send(client, frame)).toBe(true);
   });
 
+  it('says that it is paused before anything is lost, and wakes its holder when it takes more', async () => {
+    const [server, client] = await pair();
+    const frame = frameOf(1, 2, 1500);
+    let sent = 0;
+    for (; !client.paused && sent < 20_000; sent++) {
+      client.transmit(frame, 0, frame.length);
+      if (sent % 100 === 0) client.flush();
+    }
+    expect(sent).toBeLessThan(20_000);
+    // a large segment, cut into frames, still has room
+    for (let i = 0; i < 45; i++, sent++) expect(client.transmit(frame, 0, frame.length)).toBe(true);
+    expect(client.stats.txDropped).toBe(0);
+    let woken = 0;
+    client.onWake = () => void woken++;
+    const got: Uint8Array[] = [];
+    await until(() => {
+      server.receive(collect(got), 1000);
+      return woken > 0;
+    }, 'the end of the pause');
+    expect(client.paused).toBe(false);
+    await until(() => {
+      client.flush();
+      server.receive(collect(got), 1000);
+      return got.length === sent;
+    }, 'every frame');
+  });
+
   it('turns a second peer away', async () => {
     const [server] = await pair();
     const second = await rawPeer();
