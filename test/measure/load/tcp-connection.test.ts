@@ -30,6 +30,7 @@ interface Segment {
   readonly sequence: number;
   readonly acknowledged: number;
   readonly flags: number;
+  readonly options: Buffer;
   readonly data: Buffer;
 }
 
@@ -62,6 +63,7 @@ class OtherEnd {
       sequence: readU32(frame, TCP_AT + 4),
       acknowledged: readU32(frame, TCP_AT + 8),
       flags: frame[TCP_AT + 13]!,
+      options: frame.subarray(TCP_AT + HEADER_BYTES, TCP_AT + headerBytes),
       data: frame.subarray(TCP_AT + headerBytes, TCP_AT + tcpBytes),
     });
     return true;
@@ -176,6 +178,33 @@ describe('a TCP connection', () => {
     expect(end.step()).toMatchObject([{ acknowledged: THEIRS + 7 }]);
     expect(text).toBe('abcdef');
     expect(end.connection.receivedBytes).toBe(6);
+  });
+
+  it('counts data that comes out of order, and tells what it has', () => {
+    const end = new OtherEnd().opened(1000);
+    const data = (from: number, bytes: number) => {
+      end.got.length = 0;
+      end.say(FLAG.ack, THEIRS + 1 + from, FIRST + 1, 1000, Buffer.alloc(bytes));
+      return end.got.map(({ acknowledged, options }) => ({
+        acknowledged: acknowledged - THEIRS - 1,
+        ranges: Array.from({ length: Math.max(0, options.length - 4) / 4 }, (_, i) => {
+          expect([...options.subarray(0, 4)]).toEqual([1, 1, 5, options.length - 2]);
+          return readU32(options, 4 + 4 * i) - THEIRS - 1;
+        }),
+      }));
+    };
+    expect(data(100, 100)).toEqual([{ acknowledged: 0, ranges: [100, 200] }]);
+    expect(data(300, 100)).toEqual([{ acknowledged: 0, ranges: [300, 400, 100, 200] }]);
+    expect(data(200, 50)).toEqual([{ acknowledged: 0, ranges: [100, 250, 300, 400] }]);
+    expect(end.connection.receivedBytes).toBe(0);
+    data(0, 100);
+    expect(end.connection.receivedBytes).toBe(250);
+    // sent again from further back, with the gap in it
+    data(200, 120);
+    expect(end.connection.receivedBytes).toBe(400);
+    data(0, 400);
+    expect(end.connection.receivedBytes).toBe(400);
+    expect(end.step()).toMatchObject([{ acknowledged: THEIRS + 401, options: Buffer.alloc(0) }]);
   });
 
   it('is closed by a reset, and resets as often as it is told to', () => {
