@@ -34,7 +34,9 @@ describe.skipIf(!isImageBuilt)(isImageBuilt ? 'a Linux guest with two queues' : 
 
   beforeAll(async () => {
     guest = await LinuxTraveller.boot({ trafficClasses: 2 });
-    await guest.typeIn(`${vlanOn(VLAN.traveller)}; iperf3 -s -D -p ${VLAN.port} --rcv-timeout 86400000; echo up >/tmp/www/vlan`);
+    await guest.typeIn(
+      `${vlanOn(VLAN.traveller)}; iperf3 -s -D -p ${VLAN.port} --rcv-timeout 86400000; echo up >/tmp/www/vlan`,
+    );
     await guest.ask(vlanOn(VLAN.partner));
     await guest.fetchWhenThere('vlan');
     await guest.fetchWhenThere('vlan', VLAN.traveller);
