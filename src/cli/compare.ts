@@ -44,7 +44,7 @@ export function compareCommand(): Command {
     .option(
       '--load <loads>',
       'a rate in datagrams a second, saturate, or both: each has migrations of its own',
-      '4000,saturate',
+      '10000,saturate',
     )
     .option('--frame <bytes>', 'size of a frame on the wire', '1518')
     .option('--runs <n>', 'migrations of each method under each load', '3')

@@ -1,8 +1,14 @@
-/** One to sixty guests with a VF each on one 10 Gb/s port: total, fairness, memory and CPU. */
+/**
+ * One to sixty guests with a VF each on one port: total, fairness and memory.
+ *
+ * Sixty vCPUs that verify every packet need more than two cores at 10 Gb/s: what is lost there is the machine's. So the same is
+ * measured on a slower port, which a few cores can keep full: what is lost there is the card's.
+ */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadImage } from '../../src/guest/load-image.js';
+import type { LoadedImage } from '../../src/guest/loaded-image.js';
 import { MIN_RAM_BYTES } from '../../src/machine/layout.js';
 import { type Benchmark, type BenchRow, rowOf } from '../../src/measure/benchmark.js';
 import { measureSharedPort, type SharedPortSample } from '../../src/measure/scale/shared-port.js';
@@ -14,47 +20,54 @@ const IMAGE = fileURLToPath(
 const GUESTS = [1, 10, 20, 40, 60] as const;
 const ROUNDS = 5;
 const WINDOW_MS = 1000;
+const PORTS_MBPS = [10_000, 2_000] as const;
+
+/** Rows of one port, and what each guest that was added weighed. */
+async function rowsOf(image: LoadedImage, linkMbps: number): Promise<BenchRow[]> {
+  const { samples, megabytesPerGuest } = await measureSharedPort({
+    image,
+    guests: GUESTS,
+    rounds: ROUNDS,
+    windowMs: WINDOW_MS,
+    linkMbps,
+  });
+  const of = (guests: number): SharedPortSample[] => samples.filter((each) => each.guests === guests);
+  const alone = of(1);
+  const rows = GUESTS.flatMap((guests): BenchRow[] => {
+    const here = of(guests);
+    const title = `${linkMbps / 1000} Gb/s port, ${guests} guest(s), together, Gb/s`;
+    const together = rowOf(
+      title,
+      here.map(({ gbps }) => gbps),
+    );
+    if (guests === 1) return [together];
+    return [
+      together,
+      rowOf(
+        '  / one alone, in the same round',
+        here.map(({ gbps }, round) => gbps / alone[round]!.gbps),
+        { atLeast: 0.95 },
+      ),
+      rowOf(
+        "  fairness (Jain's index)",
+        here.map(({ fairness }) => fairness),
+        { atLeast: 0.95 },
+      ),
+    ];
+  });
+  return [...rows, rowOf('  resident memory for each guest added, MB', [megabytesPerGuest], { atMost: 40 })];
+}
 
 export const benchmark: Benchmark = {
   name: 'sr-iov-scale',
-  what: `packet-sink guests of 16 MiB, a VF each, on one 10 Gb/s port; 1518 B frames to each in turn, as many as the port takes`,
+  what: 'packet-sink guests of 16 MiB, a VF each, on one port; 1518 B frames to each in turn, as many as the port takes',
   async run() {
     const image = await loadImage(IMAGE, {
       ramBytes: MIN_RAM_BYTES,
       cacheDir: join(tmpdir(), 'srvm-bench-images'),
     });
-    const { samples, megabytesPerGuest } = await measureSharedPort({
-      image,
-      guests: GUESTS,
-      rounds: ROUNDS,
-      windowMs: WINDOW_MS,
-    });
-    const of = (guests: number): SharedPortSample[] => samples.filter((each) => each.guests === guests);
-    const alone = of(1);
     const rows: BenchRow[] = [];
-    for (const guests of GUESTS) {
-      const here = of(guests);
-      rows.push(
-        rowOf(
-          `${guests} guest(s), together, Gb/s`,
-          here.map(({ gbps }) => gbps),
-        ),
-      );
-      if (guests === 1) continue;
-      rows.push(
-        rowOf(
-          '  / one alone, in the same round',
-          here.map(({ gbps }, round) => gbps / alone[round]!.gbps),
-          { atLeast: 0.95 },
-        ),
-        rowOf(
-          "  fairness (Jain's index)",
-          here.map(({ fairness }) => fairness),
-          { atLeast: 0.95 },
-        ),
-      );
-    }
-    rows.push(rowOf('resident memory for each guest added, MB', [megabytesPerGuest], { atMost: 40 }));
+    for (const linkMbps of PORTS_MBPS) rows.push(...(await rowsOf(image, linkMbps)));
     return rows;
   },
 };
