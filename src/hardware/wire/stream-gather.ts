@@ -12,8 +12,8 @@ const LENGTH_BYTES = 4;
 const GATHER_BYTES = 512 * 1024;
 /** Handed over without waiting for flush(): the kernel's side can work on it while the next ones are gathered. */
 const EAGER_BYTES = 64 * 1024;
-/** Room that is kept for who looks at `isFull` only between two packets: a whole large segment, cut into frames. */
-const ROOM_BYTES = 96 * 1024;
+/** While the socket is behind, more than this is not asked for: it keeps the next write large, and room for what cannot wait. */
+const FULL_BYTES = 192 * 1024;
 
 export class StreamGather {
   private readonly stats: WireStats;
@@ -36,8 +36,12 @@ export class StreamGather {
     this.onRoom = onRoom;
   }
 
+  /**
+   * The socket is behind, and the next write is large enough. Long before it could not take more: the rest of a large segment
+   * has room, and less of what a station sent last from here is overtaken when it has moved to another host.
+   */
   get isFull(): boolean {
-    const full = this.writing && this.used > GATHER_BYTES - ROOM_BYTES;
+    const full = this.writing && this.used >= FULL_BYTES;
     if (full) this.awaited = true;
     return full;
   }
