@@ -113,17 +113,17 @@ describe('a fault before commitment', () => {
 
     it(`device hangs in ${call}`, async () => {
       let release = (): void => {};
-      const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 150 } }, ({ device }) => {
+      const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 } }, ({ device }) => {
         device!.hook = (now) => {
           if (now !== call) return;
-          setTimeout(() => release(), 400);
+          setTimeout(() => release(), 1600);
           return new Promise<void>((resolve) => {
             release = resolve;
           });
         };
       });
       expect(ended.report.outcome).toBe('failed');
-      expect(ended.report.error).toContain('took longer than 150 ms');
+      expect(ended.report.error).toContain('took longer than 600 ms');
       expectSourceGoesOn(ended, true);
     });
   }
