@@ -132,8 +132,8 @@ describe('rewritten random programs', () => {
       }),
       { numRuns: 60, interruptAfterTimeLimit: TIME_LIMIT_MS },
     );
-    // how many there was time for is the machine's affair
-    if (programs >= 20) expect(stops).toBeGreaterThan(programs / 3);
+    // 20 of the 60 that there is time for on a machine that is not loaded
+    expect(stops).toBeGreaterThan(programs / 3);
   });
 
   it('log every page that changes, and only pages of the memory', () => {
