@@ -29,7 +29,6 @@ class SvNicCore implements SteppedEngine {
   readonly #vifs = new Map<number, VifPort>();
   readonly #loop: EngineLoop;
   readonly #bornNs = realClock.nowNs();
-  #frames = 0;
 
   constructor(data: SvNicWorkerData, wire: Wire, others: readonly Wire[]) {
     this.#data = data;
@@ -93,9 +92,7 @@ class SvNicCore implements SteppedEngine {
   step(): number {
     let work = 0;
     for (const other of this.#others) work += other.receive(this.#pass, PASS_FRAMES);
-    work += this.#switch.step(realClock.nowNs());
-    this.#frames += work;
-    return work;
+    return work + this.#switch.step(realClock.nowNs());
   }
 
   nextDueNs(): number {
@@ -111,7 +108,7 @@ class SvNicCore implements SteppedEngine {
     return {
       cpuNs: threadCpuNs(),
       aliveNs: realClock.nowNs() - this.#bornNs,
-      frames: this.#frames,
+      frames: this.#switch.moved,
       sleeps: this.#loop.sleeps,
       wire: { ...this.#wire.stats },
     };

@@ -40,6 +40,7 @@ export interface SvNicCoreStats {
   /** Thread CPU time; null where the kernel does not tell. */
   readonly cpuNs: number | null;
   readonly aliveNs: number;
+  /** Taken from the wire and from the core's own VIFs. */
   readonly frames: number;
   readonly sleeps: number;
   /** Of the device's wire, or of the core's way to it. */

@@ -80,11 +80,11 @@ export class NetPort {
     return (this.#features & feature) !== 0;
   }
 
-  /** Begins a turn, unless one is under way. False: there is nothing to serve. */
+  /** Begins a turn, unless one is under way. False: there is nothing to serve (isReady), or somebody else holds the lock. */
   enter(): boolean {
     if (this.#entered) return true;
-    if (!this.#isReady() || !this.words.tryLock()) return false;
-    if (!this.#isReady()) {
+    if (!this.isReady || !this.words.tryLock()) return false;
+    if (!this.isReady) {
       this.words.unlock();
       return false;
     }
@@ -163,7 +163,8 @@ export class NetPort {
     this.leave();
   }
 
-  #isReady(): boolean {
+  /** There is a guest to serve: its driver has set the device up. */
+  get isReady(): boolean {
     if (!this.#serving) return false;
     const status = this.words.get(WORD.status);
     if ((status & READY) !== READY || (status & STATUS.needsReset) !== 0) return false;

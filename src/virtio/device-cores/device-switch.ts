@@ -63,6 +63,7 @@ export class DeviceSwitch implements FrameTaker {
   readonly #slotBytes: number;
   readonly #wireBytes = new BytesCache();
   #staged = 0;
+  #moved = 0;
   /** Whose frames are being taken. */
   #source: VifPort | null = null;
   #sourceDueNs = 0;
@@ -106,18 +107,25 @@ export class DeviceSwitch implements FrameTaker {
     for (const [key, each] of this.#stations) if (each === vif) this.#stations.delete(key);
   }
 
-  /** One turn. Returns how many frames were moved; 0: nothing to do until somebody rings, or dueNs. */
+  /** One turn. 0: nothing to do until somebody rings, or dueNs. */
   step(nowNs: number): number {
     this.#nowNs = nowNs;
     this.#dueNs = Infinity;
     let work = this.#wire.receive(this.#fromWire, WIRE_FRAMES);
     this.#release();
+    this.#moved += work;
     for (const [vif, meter] of this.#meters) work += this.#collect(vif, meter);
+    this.#moved += this.#staged;
     for (let slot = 0; slot < this.#staged; slot++) this.#forward(slot);
     this.#staged = 0;
     this.#release();
     this.#wire.flush();
     return work;
+  }
+
+  /** Frames taken from the wire and from its own VIFs. */
+  get moved(): number {
+    return this.#moved;
   }
 
   /** When a frame that had to wait for its VIF's rate may go. */
@@ -129,7 +137,8 @@ export class DeviceSwitch implements FrameTaker {
 
   #collect(vif: VifPort, meter: RateMeter): number {
     if (this.#staged === STAGE_FRAMES) return 1;
-    if (!vif.port.enter()) return this.#isLocked(vif) ? 1 : 0;
+    // locked just now: its holder may be gone by the next look, and what the guest rang for is still there
+    if (!vif.port.enter()) return vif.port.isReady ? 1 : 0;
     this.#source = vif;
     this.#sourceDueNs = meter.dueNs(vif.words.rateMbps);
     const done = vif.port.transmit(this, VIF_FRAMES);
@@ -239,22 +248,17 @@ export class DeviceSwitch implements FrameTaker {
     return vif.words.passesVlan(vlanOf(view, at, length));
   }
 
-  /** The VIF's lock, while this core holds no other. */
+  /**
+   * The VIF's lock, while this core holds no other. False: nothing serves it, or its holder is stuck. Whether it is locked
+   * is not asked for: its own core, looking for work, takes and gives back the lock many times between two looks.
+   */
   #take(vif: VifPort): boolean {
     for (let tries = 0; tries < LOCK_TRIES; tries++) {
       if (vif.port.enter()) return true;
-      if (!this.#isLocked(vif)) {
-        // not locked and not to be entered: nothing serves it, or its lock was given back just now
-        if (vif.port.enter()) return true;
-        if (!this.#isLocked(vif)) return false;
-      }
+      if (!vif.port.isReady) return false;
       this.#wait(vif.port.words.i32, WORD.lock, 1, LOCK_WAIT_MS);
     }
     return false;
-  }
-
-  #isLocked(vif: VifPort): boolean {
-    return vif.port.words.get(WORD.lock) !== 0;
   }
 
   #release(): void {
