@@ -1,5 +1,5 @@
 /** `srvm bench [name]`: runs the benchmarks of test/bench, prints a table and, with --json, the rows. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Command, Option } from 'commander';
@@ -26,6 +26,10 @@ export function benchCommand(): Command {
     .action(async (name: string | undefined, options: BenchmarkOptions & { json: boolean }) => {
       if (options.trips !== undefined && !(Number.isInteger(options.trips) && options.trips > 0))
         throw new OptionError('--trips must be a whole number above 0');
+      if (!existsSync(folder))
+        throw new OptionError(
+          'the benchmarks are not in the npm package: run them in a clone of the repository',
+        );
       const names = readdirSync(folder)
         .filter((file) => file.endsWith(SUFFIX))
         .map((file) => file.slice(0, -SUFFIX.length))
