@@ -81,11 +81,13 @@ export class ExitHook {
 
   #take(orders: number): void {
     this.#ordersTaken = orders;
-    let latest: ExitOrder | null = null;
+    let latest: ExitOrder | null | undefined;
     for (let next = receiveMessageOnPort(this.#port); next !== undefined; ) {
       latest = next.message as ExitOrder | null;
       next = receiveMessageOnPort(this.#port);
     }
+    // counted only now, and taken with the one before it: what it says holds already
+    if (latest === undefined) return;
     this.#handler = latest === null ? null : this.#open(latest);
     this.#pages = latest === null ? 0 : latest.pages.reduce((mask, page) => mask | (1 << page), 0);
   }
