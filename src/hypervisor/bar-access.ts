@@ -119,8 +119,10 @@ export class BarAccess {
   #waitForTurn(page: number): void {
     const words = this.#words;
     countExit(this.#control, EXIT_REASON.turnWait);
-    while (this.#unseenWrites() > 0 && Atomics.load(words, BAR_WORD.modes + page) === MODE.shadow) {
+    for (;;) {
+      // read first: a turn that ends after this line ends the wait below at once
       const seen = Atomics.load(words, BAR_WORD.turnSeen);
+      if (this.#unseenWrites() <= 0 || Atomics.load(words, BAR_WORD.modes + page) !== MODE.shadow) return;
       Atomics.add(words, BAR_WORD.wake, 1);
       Atomics.notify(words, BAR_WORD.wake);
       this.#wait(words, BAR_WORD.turnSeen, seen, LOOK_AGAIN_MS);

@@ -1,13 +1,14 @@
 /** The BAR map against a guest that accesses the page all the time, in its own thread. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { BarAccess } from '../../src/hypervisor/bar-access.js';
-import { BarMap, createBarMapBuffer, type PageMapping } from '../../src/hypervisor/bar-map.js';
+import { BAR_WORD, BarMap, createBarMapBuffer, type PageMapping } from '../../src/hypervisor/bar-map.js';
 import type { GuestVfBar } from '../../src/hypervisor/guest-vf-bar.js';
 import { EXIT_REASON } from '../../src/hypervisor/vm-exits.js';
 import { CTRL } from '../../src/machine/layout.js';
 import { ANSWER, CONTROL_PAGE_BYTES, type GuestData, REQUEST, WORD } from './bar-map-guest.js';
+import { until } from './lab.js';
 
 function startGuest(task: GuestData['task'], rounds = 0) {
   const data: GuestData = {
@@ -31,7 +32,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 describe('a mapping that changes under a running guest', () => {
   it('never leaves an access under way on the old mapping', async () => {
     const { worker, map, words, control } = startGuest('hammer');
-    while (Atomics.load(words, WORD.accesses) === 0) await pause(1);
+    await until("the guest's first access", () => Atomics.load(words, WORD.accesses) > 0);
     const mappings: PageMapping[] = ['shadow', 'direct', 'shadow', 'trapped', 'shadow', 'direct'];
     let insideWhileHeld = 0;
     let reachedDevice = 0;
@@ -49,12 +50,15 @@ describe('a mapping that changes under a running guest', () => {
         await pause(1);
       }
     }
+    // on a machine with much else to do the guest may have had no turn while the page was trapped
+    map.map(1, 'trapped');
+    const trappedWrites = () => Atomics.load(control, CTRL.exits + EXIT_REASON.trappedWrite);
+    await until('a trapped write', () => trappedWrites() > 0);
     Atomics.store(words, WORD.stop, 1);
     await once(worker, 'message');
     await worker.terminate();
     expect(insideWhileHeld).toBe(0);
     expect(reachedDevice).toBe(0);
-    expect(Atomics.load(control, CTRL.exits + EXIT_REASON.trappedWrite)).toBeGreaterThan(0);
   });
 
   it('lets a guest that reads a shadow page it wrote see a whole turn after its write', async () => {
@@ -148,6 +152,37 @@ describe('a mapping', () => {
     expect(access.read32(0x4000)).toBe(0xffff_ffff);
     access.write32(0x4000, 1);
   });
+
+  it.each([2, 3])(
+    'of a shadow page keeps no reader waiting for a turn that has just ended (look %i)',
+    (last) => {
+      const { map, control } = guest();
+      const waits: number[] = [];
+      const access = new BarAccess(map.buffer, device, control, (words, index, seen) => {
+        waits.push(Atomics.load(words, index) - seen);
+        map.turnEnded();
+      });
+      map.map(1, 'shadow');
+      map.turnStarted();
+      access.write32(0x1008, 5);
+      map.turnStarted();
+      // the turn ends while the reader finds out that it has to wait: right after one of its looks
+      const load = Atomics.load;
+      let looks = 0;
+      const spy = vi.spyOn(Atomics, 'load').mockImplementation(((words: Int32Array, index: number) => {
+        const value = load(words, index);
+        if (index === BAR_WORD.turnSeen && ++looks === last) map.turnEnded();
+        return value;
+      }) as typeof Atomics.load);
+      try {
+        expect(access.read32(0x1008)).toBe(5);
+      } finally {
+        spy.mockRestore();
+      }
+      // where it waits, it waits for what it had seen before: not for another turn
+      expect(waits.every((ended) => ended !== 0)).toBe(true);
+    },
+  );
 
   it('is taken from a holder that died', () => {
     const { map } = guest();
