@@ -175,7 +175,6 @@ export class MailboxService {
       return true;
     }
     this.#busy[vf] = 0;
-    this.#mailbox.clearRequest(vf);
     const head = message[0]!;
     const isAnswer = (head & (SUCCESS | FAILURE)) !== 0;
     if (isAnswer && isVendorType(head) && this.#vendor.answered(vf, [...message])) return true;

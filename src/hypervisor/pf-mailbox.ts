@@ -1,7 +1,7 @@
 /**
  * The PF's half of the mailbox, as the stock PF driver uses it:
  *
- *   receive:  PFU -> words -> ACK           send:  PFU -> forget this VF's REQ and ACK -> words -> STS
+ *   receive:  PFU -> words, REQ -> ACK      send:  PFU -> forget this VF's REQ and ACK -> words -> STS
  */
 
 import { PFMAILBOX } from '../hardware/nic/mailbox.js';
@@ -39,11 +39,13 @@ export class PfMailbox {
     this.#bar.write32(0, pfMbicrOffset(vf >> 4), 0x1_0000 << (vf & 15));
   }
 
-  /** The message, or null while the VF holds the buffer. */
+  /** The message, its request forgotten; or null while the VF holds the buffer. */
   receive(vf: number): Uint32Array | null {
     if (!this.#lock(vf)) return null;
     const message = new Uint32Array(MAILBOX_WORDS);
     for (let i = 0; i < MAILBOX_WORDS; i++) message[i] = this.#bar.read32(0, mailboxMemoryOffset(vf) + 4 * i);
+    // while the buffer is ours: after the ACK the VF may ask again, and that is another request
+    this.clearRequest(vf);
     this.#bar.write32(0, pfMailboxOffset(vf), PFMAILBOX.ACK);
     return message;
   }

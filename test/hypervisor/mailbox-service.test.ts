@@ -1,7 +1,7 @@
 /** The PF's answers to a VF's messages, and what they do to the card's registers. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { VFMAILBOX } from '../../src/hardware/nic/mailbox.js';
+import { PFMAILBOX, VFMAILBOX } from '../../src/hardware/nic/mailbox.js';
 import * as at from '../../src/hardware/nic/offsets.js';
 import { macHigh, macLow } from '../../src/hypervisor/mac.js';
 import { CLEAR_TO_SEND, FAILURE, MESSAGE, SUCCESS } from '../../src/hypervisor/mailbox-service.js';
@@ -287,6 +287,23 @@ describe('messages of an admitted VF', () => {
 });
 
 describe('a guest that misbehaves', () => {
+  it('asks again the moment its last words are acknowledged: that is heard too', () => {
+    const rig = new PfRig();
+    const guest = rig.admitted(1);
+    const write = rig.bar.write32.bind(rig.bar);
+    let again = 1;
+    rig.bar.write32 = (bar, offset, value) => {
+      write(bar, offset, value);
+      if (offset === at.pfMailboxOffset(1) && value === PFMAILBOX.ACK && again-- > 0)
+        guest.post(MESSAGE.getLinkState);
+    };
+    // no answer follows an answer
+    guest.post((MESSAGE.setMac | SUCCESS) >>> 0);
+    rig.service.service();
+    rig.service.service();
+    expect(guest.take()?.[0]).toBe((MESSAGE.getLinkState | GRANTED) >>> 0);
+  });
+
   it('keeps the buffer: its request is dropped in the end, and another VF is served', () => {
     const rig = new PfRig();
     const stuck = rig.admitted(0);
