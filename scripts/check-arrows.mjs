@@ -2,8 +2,10 @@
 //
 //   cli -> control -> migration, plugin, measure -> hypervisor -> machine, guest -> hardware
 //
-// A plugin imports from 'srvm/plugin' and npm only; hardware imports nothing else in src.
+// A plugin imports from 'srvm/plugin' and npm only, and not from Node, by whose worker_threads its core would reach what its
+// thread was started with; hardware imports nothing else in src.
 import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -73,7 +75,7 @@ function checkPlugin(path) {
     const inside = target.startsWith('.') && !relative(home, resolve(dirname(path), target)).startsWith('..');
     const outsider = target.startsWith('.')
       ? !inside
-      : /^srvm(\/|$)/.test(target) && target !== 'srvm/plugin';
+      : isBuiltin(target) || (/^srvm(\/|$)/.test(target) && target !== 'srvm/plugin');
     if (outsider) problems.push(`${relative(root, path)}: a plugin may not import ${target}`);
   }
 }
