@@ -3,17 +3,9 @@
  * loss and latency mean something), or as many as the guest answers, a window of them being under way all the time (a
  * closed loop: throughput means something).
  */
-import { ipNumber } from '../../hardware/wire/frames.js';
-import {
-  PAYLOAD_HEAD_BYTES,
-  payloadIsGood,
-  payloadSeq,
-  payloadTimestampNs,
-  writePayload,
-} from '../../hardware/wire/test-payload.js';
+import { EchoSender } from './echo-sender.js';
 import { ReplyLog } from './reply-log.js';
 import type { Load, TrafficPeer } from './traffic-peer.js';
-import { MAX_PAYLOAD_BYTES, UdpSender } from './udp-sender.js';
 
 export type Offer =
   | { readonly kind: 'rate'; readonly perSecond: number }
@@ -44,7 +36,6 @@ export interface EchoLoadReport {
   readonly longestStallMs: number;
 }
 
-const ECHO_PORT = 7;
 const STEP_BUDGET = 64;
 const DEFAULT_GIVE_UP_MS = 50;
 const ADDRESS_RETRY_NS = 10e6;
@@ -57,14 +48,12 @@ export class EchoLoad implements Load {
   readonly replies = new ReplyLog();
   private readonly options: EchoLoadOptions;
   private readonly peer: TrafficPeer;
-  private readonly sender: UdpSender;
-  private readonly port: number;
+  private readonly echo: EchoSender;
   private readonly intervalNs: number;
   private readonly window: number;
   private readonly giveUpNs: number;
   private fates = new Uint8Array(FIRST_DATAGRAMS);
   private sentNs = new Float64Array(FIRST_DATAGRAMS);
-  private sent = 0;
   private answered = 0;
   private underWay = 0;
   /** All datagrams before this one are answered or given up. */
@@ -73,7 +62,6 @@ export class EchoLoad implements Load {
   private reordered = 0;
   /** The latest datagram that was answered. */
   private newest = -1;
-  private corrupt = 0;
   private dueNs = 0;
   private longestStallNs = 0;
   private running = false;
@@ -81,19 +69,14 @@ export class EchoLoad implements Load {
   /** @throws RangeError for a payload that cannot carry the test words. */
   constructor(options: EchoLoadOptions) {
     const { payloadBytes, offer, peer } = options;
-    if (!(payloadBytes >= PAYLOAD_HEAD_BYTES && payloadBytes <= MAX_PAYLOAD_BYTES)) {
-      throw new RangeError(
-        `echo load: a payload of ${payloadBytes} bytes; from ${PAYLOAD_HEAD_BYTES} to ${MAX_PAYLOAD_BYTES} is possible`,
-      );
-    }
     this.options = options;
     this.peer = peer;
     this.intervalNs = offer.kind === 'rate' ? 1e9 / offer.perSecond : 0;
     this.window = offer.kind === 'window' ? offer.datagrams : Number.POSITIVE_INFINITY;
     this.giveUpNs = (options.giveUpMs ?? DEFAULT_GIVE_UP_MS) * 1e6;
-    this.port = peer.freePort();
-    peer.bindUdp(this.port, (bytes, offset, length) => this.take(bytes, offset, length));
-    this.sender = new UdpSender(peer, { ip: ipNumber(options.targetIp), port: ECHO_PORT }, this.port);
+    this.echo = new EchoSender(peer, { ip: options.targetIp }, payloadBytes, (seq, sentNs) =>
+      this.take(seq, sentNs),
+    );
   }
 
   start(): void {
@@ -117,7 +100,7 @@ export class EchoLoad implements Load {
 
   step(nowNs: number): number {
     if (!this.running || nowNs < this.nextDueNs()) return 0;
-    if (!this.sender.ready()) {
+    if (!this.echo.ready()) {
       this.dueNs = nowNs + ADDRESS_RETRY_NS;
       return 0;
     }
@@ -136,34 +119,26 @@ export class EchoLoad implements Load {
 
   report(): EchoLoadReport {
     const { offer } = this.options;
+    const { sent, corrupt } = this.echo;
     return {
       offeredPerSecond: offer.kind === 'rate' ? offer.perSecond : null,
-      sent: this.sent,
-      lost: this.sent - this.answered,
+      sent,
+      lost: sent - this.answered,
       duplicates: this.duplicates,
       reordered: this.reordered,
-      corrupt: this.corrupt,
+      corrupt,
       longestStallMs: this.longestStallNs / 1e6,
     };
   }
 
   private sendOne(): void {
-    const { sender, options } = this;
-    if (this.sent === this.fates.length) this.grow();
-    const seq = this.sent++;
-    const nowNs = this.peer.clock.nowNs();
-    this.sentNs[seq] = nowNs;
+    const seq = this.echo.sent;
+    if (seq === this.fates.length) this.grow();
     this.underWay++;
-    writePayload(sender.bytes, sender.payloadOffset, options.payloadBytes, seq, nowNs);
-    sender.send(options.payloadBytes);
+    this.sentNs[seq] = this.echo.send();
   }
 
-  private take(bytes: Uint8Array, offset: number, length: number): void {
-    if (!payloadIsGood(bytes, offset, length) || payloadSeq(bytes, offset) >= this.sent) {
-      this.corrupt++;
-      return;
-    }
-    const seq = payloadSeq(bytes, offset);
+  private take(seq: number, sentNs: number): void {
     if (this.fates[seq] === FATE.answered) {
       this.duplicates++;
       return;
@@ -174,12 +149,12 @@ export class EchoLoad implements Load {
     if (seq < this.newest) this.reordered++;
     else this.newest = seq;
     const nowNs = this.peer.clock.nowNs();
-    this.replies.add(nowNs, nowNs - payloadTimestampNs(bytes, offset));
+    this.replies.add(nowNs, nowNs - sentNs);
   }
 
   private giveUpOld(nowNs: number): void {
-    const { fates, sentNs } = this;
-    while (this.oldest < this.sent) {
+    const { fates, sentNs, echo } = this;
+    while (this.oldest < echo.sent) {
       if (fates[this.oldest] === FATE.underWay) {
         if (nowNs - sentNs[this.oldest]! < this.giveUpNs) return;
         fates[this.oldest] = FATE.givenUp;

@@ -2,21 +2,13 @@
  * Sends numbered datagrams to a guest's echo port at a steady rate and watches the replies: round-trip time, loss,
  * duplicates, reordering, and the longest time without any reply, which is how long a migration looked to its peer.
  */
-import { ipNumber, macBytes } from '../../hardware/wire/frames.js';
 import type { LatencySummary } from '../../hardware/wire/latency-histogram.js';
 import { LatencyHistogram } from '../../hardware/wire/latency-histogram.js';
 import { ARRIVAL_DUPLICATE, ARRIVAL_TOO_OLD, SequenceTracker } from '../../hardware/wire/sequence-tracker.js';
-import {
-  PAYLOAD_HEAD_BYTES,
-  payloadIsGood,
-  payloadSeq,
-  payloadTimestampNs,
-  writePayload,
-} from '../../hardware/wire/test-payload.js';
+import { EchoSender, type EchoTarget } from './echo-sender.js';
 import type { TimeSeriesReport } from './time-series.js';
 import { TimeSeries } from './time-series.js';
-import type { DatagramHandler, Load, TrafficPeer } from './traffic-peer.js';
-import { MAX_PAYLOAD_BYTES, UdpSender } from './udp-sender.js';
+import type { Load, TrafficPeer } from './traffic-peer.js';
 
 export interface EchoProbeOptions {
   readonly peer: TrafficPeer;
@@ -56,7 +48,6 @@ export interface EchoProbeReport {
   readonly series: TimeSeriesReport;
 }
 
-const ECHO_PORT = 7;
 const DEFAULT_RATE_HZ = 1000;
 const DEFAULT_PAYLOAD_BYTES = 18;
 const DEFAULT_TIMEOUT_MS = 1000;
@@ -68,17 +59,13 @@ const HISTORY = 1 << 16;
 
 export class EchoProbe implements Load {
   private readonly peer: TrafficPeer;
-  private readonly sender: UdpSender;
-  private readonly port: number;
+  private readonly echo: EchoSender;
   private readonly intervalNs: number;
-  private readonly payloadBytes: number;
   private readonly timeoutNs: number;
   private readonly tracker = new SequenceTracker(0);
   private readonly rtt = new LatencyHistogram();
   private readonly series: TimeSeries;
   private readonly sentNs = new Float64Array(HISTORY);
-  private sent = 0;
-  private corrupt = 0;
   private running = false;
   private dueNs = 0;
   private lastReplyNs = 0;
@@ -89,25 +76,16 @@ export class EchoProbe implements Load {
   /** @throws RangeError for a payload that cannot carry the test words. */
   constructor(options: EchoProbeOptions) {
     this.peer = options.peer;
-    this.payloadBytes = options.payloadBytes ?? DEFAULT_PAYLOAD_BYTES;
-    if (!(this.payloadBytes >= PAYLOAD_HEAD_BYTES && this.payloadBytes <= MAX_PAYLOAD_BYTES)) {
-      throw new RangeError(
-        `echo probe: a payload of ${this.payloadBytes} bytes; from ${PAYLOAD_HEAD_BYTES} to ${MAX_PAYLOAD_BYTES} is possible`,
-      );
-    }
     this.intervalNs = 1e9 / (options.rateHz ?? DEFAULT_RATE_HZ);
     this.timeoutNs = (options.timeoutMs ?? DEFAULT_TIMEOUT_MS) * 1e6;
-    this.port = this.peer.freePort();
-    const ping = options.ping === true;
-    const take: DatagramHandler = (bytes, offset, length) => this.take(bytes, offset, length);
-    if (ping) this.peer.bindPing(this.port, take);
-    else this.peer.bindUdp(this.port, take);
-    const target = { ip: ipNumber(options.targetIp), port: options.targetPort ?? ECHO_PORT, ping };
-    this.sender = new UdpSender(
-      this.peer,
-      options.targetMac === undefined ? target : { ...target, mac: macBytes(options.targetMac) },
-      this.port,
-    );
+    const { targetIp, targetMac, targetPort, ping = false, payloadBytes = DEFAULT_PAYLOAD_BYTES } = options;
+    const target: EchoTarget = {
+      ip: targetIp,
+      ping,
+      ...(targetMac !== undefined && { mac: targetMac }),
+      ...(targetPort !== undefined && { port: targetPort }),
+    };
+    this.echo = new EchoSender(this.peer, target, payloadBytes, (seq, sentNs) => this.take(seq, sentNs));
     this.series = new TimeSeries(this.peer.clock.nowNs(), options.bucketMs ?? DEFAULT_BUCKET_MS);
   }
 
@@ -133,7 +111,7 @@ export class EchoProbe implements Load {
 
   step(nowNs: number): number {
     if (!this.running || nowNs < this.dueNs) return 0;
-    if (!this.sender.ready()) {
+    if (!this.echo.ready()) {
       // Nothing is lost before the first probe: wait for the target's address.
       this.dueNs = nowNs + this.intervalNs;
       return 0;
@@ -152,16 +130,17 @@ export class EchoProbe implements Load {
   report(): EchoProbeReport {
     const nowNs = this.peer.clock.nowNs();
     if (this.running) this.noteGap(nowNs);
-    const unanswered = this.sent - this.tracker.distinct;
+    const { sent, corrupt } = this.echo;
+    const unanswered = sent - this.tracker.distinct;
     const pending = this.countPendingSince(nowNs - this.timeoutNs);
     return {
-      sent: this.sent,
+      sent,
       replies: this.tracker.distinct,
       lost: unanswered - pending,
       pending,
       duplicates: this.tracker.duplicates + this.tracker.tooOld,
       reordered: this.tracker.reordered,
-      corrupt: this.corrupt,
+      corrupt,
       longestGapMs: this.longestGapNs / 1e6,
       longestGapStartNs: this.longestGapStartNs,
       longestStallMs: this.longestStallNs / 1e6,
@@ -171,25 +150,16 @@ export class EchoProbe implements Load {
   }
 
   private sendOne(): void {
-    const { sender } = this;
-    const nowNs = this.peer.clock.nowNs();
-    const seq = this.sent;
-    writePayload(sender.bytes, sender.payloadOffset, this.payloadBytes, seq, nowNs);
-    this.sentNs[seq & (HISTORY - 1)] = nowNs;
-    this.sent++;
-    sender.send(this.payloadBytes);
+    const seq = this.echo.sent;
+    this.sentNs[seq & (HISTORY - 1)] = this.echo.send();
   }
 
-  private take(bytes: Uint8Array, offset: number, length: number): void {
-    if (!payloadIsGood(bytes, offset, length) || payloadSeq(bytes, offset) >= this.sent) {
-      this.corrupt++;
-      return;
-    }
-    const arrival = this.tracker.accept(payloadSeq(bytes, offset));
+  private take(seq: number, sentNs: number): void {
+    const arrival = this.tracker.accept(seq);
     if (arrival === ARRIVAL_DUPLICATE || arrival === ARRIVAL_TOO_OLD) return;
     // Probes are few: their own reading of the clock leaves out how long this step has been under way.
     const nowNs = this.peer.clock.nowNs();
-    const rttNs = nowNs - payloadTimestampNs(bytes, offset);
+    const rttNs = nowNs - sentNs;
     this.rtt.record(rttNs);
     this.series.add(nowNs, rttNs / 1e3);
     if (this.running) this.noteGap(nowNs);
@@ -205,8 +175,9 @@ export class EchoProbe implements Load {
   /** Unanswered probes that were sent after a moment. */
   private countPendingSince(momentNs: number): number {
     let count = 0;
-    const oldest = Math.max(0, this.sent - HISTORY);
-    for (let seq = this.sent - 1; seq >= oldest && this.sentNs[seq & (HISTORY - 1)]! > momentNs; seq--) {
+    const { sent } = this.echo;
+    const oldest = Math.max(0, sent - HISTORY);
+    for (let seq = sent - 1; seq >= oldest && this.sentNs[seq & (HISTORY - 1)]! > momentNs; seq--) {
       if (!this.tracker.has(seq)) count++;
     }
     return count;
