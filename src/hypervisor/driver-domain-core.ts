@@ -38,7 +38,6 @@ class DriverDomainCore {
   #stopped = false;
   #busyTurns = 0;
   #sleeps = 0;
-  #frames = 0;
 
   constructor(data: DriverDomainWorkerData) {
     this.#data = data;
@@ -68,10 +67,9 @@ class DriverDomainCore {
     ) {
       this.#obey(message.message as DriverDomainCommand);
     }
-    const frames = this.#switch.step();
-    this.#frames += frames;
-    if (frames > 0) this.#busyTurns++;
-    return frames > 0;
+    const isBusy = this.#switch.step() > 0;
+    if (isBusy) this.#busyTurns++;
+    return isBusy;
   }
 
   /** Until somebody rings. */
@@ -130,7 +128,7 @@ class DriverDomainCore {
       aliveNs: realClock.nowNs() - this.#bornNs,
       busyTurns: this.#busyTurns,
       sleeps: this.#sleeps,
-      frames: this.#frames,
+      frames: this.#switch.moved,
       devices: Object.fromEntries([...this.#ports].map(([device, port]) => [device, port.words.stats()])),
     };
   }

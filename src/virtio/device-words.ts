@@ -129,12 +129,17 @@ export class DeviceWords {
 
   /** Runs `act` while nobody else serves or changes the device. */
   locked<T>(act: () => T): T {
-    while (!this.tryLock()) this.#wait(this.i32, WORD.lock, 1, LOCK_WAIT_MS);
+    while (!this.tryLock()) this.awaitLock(LOCK_WAIT_MS);
     try {
       return act();
     } finally {
       this.unlock();
     }
+  }
+
+  /** Until the lock was given back, or somebody else may have it again. */
+  awaitLock(limitMs: number): void {
+    this.#wait(this.i32, WORD.lock, 1, limitMs);
   }
 
   tryLock(): boolean {

@@ -38,7 +38,10 @@ export class NetFunction {
     }
     const mask = writableBits(dword);
     const word = WORD.config + dword;
-    words.set(word, (words.get(word) & ~mask) | (value & mask));
+    const write = (): void => words.set(word, (words.get(word) & ~mask) | (value & mask));
+    // without bus mastering no turn may be under way any more: the guest may take back what the queues were given
+    if (dword << 2 === PCI.COMMAND) words.locked(write);
+    else write();
     if (dword << 2 === PCI.COMMAND || dword << 2 === PCI.MSIX) sendPending(words, this.#msi);
     // bus mastering came on: what waits in the queues can be served
     if (dword << 2 === PCI.COMMAND) ringBell(words.bell);

@@ -22,6 +22,12 @@ export const MAX_FRAME_BYTES = 65_536 + 64;
 const COPY_BYTES = 32_768;
 const ETHERNET_HEADER_BYTES = 14;
 const NO_ROOM = -1;
+/**
+ * Tries at a lock that somebody else has. His turn takes microseconds, but on a loaded host his thread may be away for long,
+ * and one who looks for work takes the lock many times between two looks: as long as that, a frame is not given up.
+ */
+const LOCK_TRIES = 1000;
+const LOCK_WAIT_MS = 1;
 const READY = STATUS.driverOk | STATUS.featuresOk;
 
 /** Where transmitted frames go. */
@@ -48,6 +54,8 @@ export class NetPort {
   /** Bytes written into each buffer of a frame that takes several. */
   readonly #parts: number[] = [];
   #entered = false;
+  /** Its lock was waited for in vain: it is tried once, until it is free again. */
+  #isStuck = false;
   #receiveOpen = false;
   #transmitOpen = false;
   #features = 0;
@@ -100,6 +108,21 @@ export class NetPort {
     return true;
   }
 
+  /** Begins a turn, and waits for whoever has the lock. False: there is nothing to serve, or he is stuck. */
+  enterInTurn(): boolean {
+    for (let tries = this.#isStuck ? 1 : LOCK_TRIES; tries > 0; tries--) {
+      if (this.enter()) {
+        this.#isStuck = false;
+        return true;
+      }
+      // whether it is locked is not asked for: it may be free again by then
+      if (!this.isReady) return false;
+      if (tries > 1) this.words.awaitLock(LOCK_WAIT_MS);
+    }
+    this.#isStuck = true;
+    return false;
+  }
+
   /** Ends the turn: what was given back is shown to the guest. */
   leave(): void {
     if (!this.#entered) return;
@@ -140,7 +163,7 @@ export class NetPort {
 
   /** Copies a frame into the guest's buffers. False: it has none, or is not there. */
   deliver(frame: Bytes, offset: number, length: number, header: NetHeader | null): boolean {
-    if (!this.enter()) return false;
+    if (!this.enterInTurn()) return false;
     let delivered = false;
     this.#guarded(() => {
       if (this.#receiveOpen) delivered = this.#scatter(frame, offset, length, header);
@@ -156,7 +179,7 @@ export class NetPort {
 
   /** Before its server sleeps: the guest rings again when it has something to send. What it has already, the next turn finds. */
   listen(): void {
-    if (!this.enter()) return;
+    if (!this.enterInTurn()) return;
     this.#guarded(() => {
       if (this.#transmitOpen) this.#transmit.wantNotifications(true);
     });

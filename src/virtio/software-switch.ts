@@ -26,6 +26,7 @@ export class SoftwareSwitch implements FrameTaker {
   readonly into: Bytes;
   offset = 0;
   roomBytes = 0;
+  #moved = 0;
   readonly #uplink: Uplink;
   readonly #ports = new Set<NetPort>();
   readonly #stations = new Map<number, NetPort>();
@@ -61,13 +62,24 @@ export class SoftwareSwitch implements FrameTaker {
     for (const [key, known] of this.#stations) if (known === port) this.#stations.delete(key);
   }
 
-  /** One turn of everything. Returns how many frames were moved. */
+  /** One turn of everything. 0: nothing to do until somebody rings. */
   step(): number {
-    let work = this.#fromWire();
-    for (const port of this.#ports) if (port.enter()) work += port.transmit(this, TURN_FRAMES);
+    let frames = this.#fromWire();
+    let locked = 0;
+    for (const port of this.#ports) {
+      if (port.enter()) frames += port.transmit(this, TURN_FRAMES);
+      // just now: what its guest rang for is still there
+      else if (port.isReady) locked++;
+    }
     for (const port of this.#ports) port.leave();
     this.#uplink.flush();
-    return work;
+    this.#moved += frames;
+    return frames + locked;
+  }
+
+  /** Frames taken from the wire and from guests. */
+  get moved(): number {
+    return this.#moved;
   }
 
   /** Before a sleep: from here on guests ring for what they send; what they have sent already, the next step finds. */
@@ -113,7 +125,7 @@ export class SoftwareSwitch implements FrameTaker {
 
   /** A frame that finds no buffer is the receiver's loss, not the sender's fault. */
   #toGuest(station: NetPort, header: NetHeader, length: number): boolean {
-    const asItIs = station.enter() && station.has(FEATURE.guestCsum);
+    const asItIs = station.enterInTurn() && station.has(FEATURE.guestCsum);
     if (!asItIs && !this.#finish(header, length)) return false;
     station.deliver(this.into, this.offset, length, asItIs ? header : null);
     return true;
@@ -134,7 +146,7 @@ export class SoftwareSwitch implements FrameTaker {
   /** A segment to be cut. */
   #takeLarge(station: NetPort | undefined, header: NetHeader, length: number): boolean {
     const offload = this.#offload;
-    if (station?.enter() && station.has(FEATURE.guestTso4)) {
+    if (station?.enterInTurn() && station.has(FEATURE.guestTso4)) {
       station.deliver(this.into, this.offset, length, header);
       return true;
     }

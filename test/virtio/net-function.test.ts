@@ -4,8 +4,9 @@ import { MSIX_ENABLE, MSIX_FUNCTION_MASK, MSIX_PBA_OFFSET, PCI } from '../../src
 import { FUNCTION_LEVEL_RESET, MSIX_BAR } from '../../src/virtio/config-image.js';
 import { WORD } from '../../src/virtio/device-words.js';
 import { raiseVector } from '../../src/virtio/msix.js';
+import { NetFunction } from '../../src/virtio/net-function.js';
 import { CAPABILITY, ISR } from '../../src/virtio/spec.js';
-import { BenchGuest, COMMON } from './bench-device.js';
+import { BenchGuest, COMMON, frameTo, MAC_A, MAC_B } from './bench-device.js';
 
 describe('the function', () => {
   it('is found by its capabilities', () => {
@@ -55,6 +56,21 @@ describe('the function', () => {
     expect(guest.function.configRead(PCI.COMMAND) & 6).toBe(0);
     expect(guest.function.configRead(PCI.MSIX) & MSIX_ENABLE).toBe(0);
     expect(guest.function.barRead(MSIX_BAR, 12)).toBe(1);
+    expect(guest.port.enter()).toBe(false);
+  });
+
+  it('is off the bus only when the turn that was under way is over', () => {
+    const guest = new BenchGuest().bringUp();
+    const order: string[] = [];
+    const target = new NetFunction(guest.handle, guest.msi, () => {
+      order.push('waited');
+      guest.port.leave();
+    });
+    guest.send(frameTo(MAC_B, MAC_A, 46));
+    expect(guest.port.enter()).toBe(true);
+    target.configWrite(PCI.COMMAND, 2);
+    order.push('off');
+    expect(order).toEqual(['waited', 'off']);
     expect(guest.port.enter()).toBe(false);
   });
 

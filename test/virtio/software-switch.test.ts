@@ -1,6 +1,6 @@
 /** The driver domain's switch and its VF, on a real engine in one thread: who gets what, and who finishes it. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FEATURE, NET_GSO, NET_HEADER } from '../../src/virtio/spec.js';
+import { FEATURE, NET_GSO, NET_HEADER, NO_NOTIFY } from '../../src/virtio/spec.js';
 import { internetChecksum, ipv4, pseudoHeader, tcpSegment } from '../hardware/nic/packets.js';
 import { BenchGuest, frameTo, MAC_A, MAC_B } from './bench-device.js';
 import { UplinkBench } from './uplink-bench.js';
@@ -123,6 +123,41 @@ describe('the software switch', () => {
       a.takeUsed(1);
       b.takeUsed(1);
     }
+  });
+
+  describe('a guest whose thread has its lock for a moment', () => {
+    /** The next `times` tries find it taken. */
+    const flap = ({ port }: BenchGuest, times: number): void => {
+      const tryLock = port.words.tryLock.bind(port.words);
+      let left = times;
+      port.words.tryLock = () => left-- <= 0 && tryLock();
+    };
+
+    it('gets what is for it all the same', () => {
+      const [fromA, fromWire] = [frameTo(MAC_B, MAC_A, 200), frameTo(MAC_B, ELSEWHERE, 300)];
+      a.send(fromA);
+      flap(b, 3);
+      bench.settle();
+      bench.toWire(fromWire);
+      flap(b, 3);
+      bench.settle();
+      expect(b.received().map((each) => each.frame)).toEqual([fromA, fromWire]);
+    });
+
+    it('is looked at again before the domain sleeps, and asked to ring', () => {
+      const out = frameTo(ELSEWHERE, MAC_A, 100);
+      a.send(out);
+      bench.settle();
+      expect(a.view.getUint16(a.usedAt(1), true)).toBe(NO_NOTIFY);
+      flap(a, 1);
+      bench.switch.listen();
+      expect(a.view.getUint16(a.usedAt(1), true)).toBe(0);
+      a.send(out);
+      flap(a, 1);
+      expect(bench.switch.step()).toBeGreaterThan(0);
+      bench.settle();
+      expect(bench.fromWire()).toEqual([out, out]);
+    });
   });
 
   it('has the card finish checksums of frames to the wire', () => {

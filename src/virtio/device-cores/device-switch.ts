@@ -9,9 +9,7 @@
  * waits for another: what was taken from a VIF lies in the stage by the time somebody else's is asked for.
  */
 import { type Bytes, BytesCache, bytesOf } from '../../hardware/bytes.js';
-import { blockThread, type WordWait } from '../../hardware/clock.js';
 import type { Wire } from '../../hardware/wire/wire.js';
-import { WORD } from '../device-words.js';
 import { NetHeader } from '../net-header.js';
 import type { FrameTaker, NetPort } from '../net-port.js';
 import { FEATURE } from '../spec.js';
@@ -25,9 +23,6 @@ const STAGE_FRAMES = 128;
 const SHORTEST_FRAME_BYTES = 60;
 const VLAN_TYPE = 0x8100;
 const HEADER_BYTES = 14;
-/** Another core's turn at a VIF is over long before; its holder may be descheduled. */
-const LOCK_TRIES = 50;
-const LOCK_WAIT_MS = 1;
 
 /** A VIF as a core sees it. */
 export interface VifPort {
@@ -47,7 +42,6 @@ export interface DeviceSwitchOptions {
   readonly wire: Wire;
   /** Longest frame without its checksum. */
   readonly frameBytes: number;
-  readonly wait?: WordWait;
 }
 
 export class DeviceSwitch implements FrameTaker {
@@ -55,7 +49,6 @@ export class DeviceSwitch implements FrameTaker {
   offset = 0;
   readonly roomBytes: number;
   readonly #wire: Wire;
-  readonly #wait: WordWait;
   readonly #vifs = new Set<VifPort>();
   readonly #stations = new Map<number, VifPort>();
   readonly #meters = new Map<VifPort, RateMeter>();
@@ -72,9 +65,8 @@ export class DeviceSwitch implements FrameTaker {
   #nowNs = 0;
   #dueNs = Infinity;
 
-  constructor({ wire, frameBytes, wait = blockThread }: DeviceSwitchOptions) {
+  constructor({ wire, frameBytes }: DeviceSwitchOptions) {
     this.#wire = wire;
-    this.#wait = wait;
     this.roomBytes = frameBytes;
     this.#slotBytes = (frameBytes + 63) & ~63;
     this.into = bytesOf(new Uint8Array(STAGE_FRAMES * this.#slotBytes));
@@ -186,16 +178,25 @@ export class DeviceSwitch implements FrameTaker {
       ? undefined
       : this.#stations.get(stationKey(view.getUint32(at, true), view.getUint16(at + 4, true)));
     const isLocal = station?.words.isHere === true;
-    const keepsHeader = isLocal && station.port.has(FEATURE.guestCsum);
-    const isWhole = !header.needsChecksum || keepsHeader || header.completeChecksum(this.into, at, length);
-    if (!isWhole) return;
-    if (isLocal && station !== from)
-      this.#deliver(station, this.into, at, length, keepsHeader ? header : null);
+    if (isLocal && station !== from) this.#toStation(station, at, length, header);
     for (const vif of this.#vifs) {
       if (vif === from || vif === station || !(isGroup || vif.words.takesAll)) continue;
-      this.#deliver(vif, this.into, at, length, null);
+      if (this.#finish(header, at, length)) this.#deliver(vif, this.into, at, length);
     }
-    if (!isLocal) this.#toWire(at, length);
+    if (!isLocal && this.#finish(header, at, length)) this.#toWire(at, length);
+  }
+
+  /** What its driver does without is asked under its lock: since this core was there last it may be another driver. */
+  #toStation(station: VifPort, at: number, length: number, header: NetHeader): void {
+    if (!this.#enter(station, this.into, at, length)) return;
+    const asItIs = station.port.has(FEATURE.guestCsum);
+    if (asItIs || this.#finish(header, at, length))
+      station.port.deliver(this.into, at, length, asItIs ? header : null);
+  }
+
+  /** The frame as it must be on a wire. */
+  #finish(header: NetHeader, at: number, length: number): boolean {
+    return !header.needsChecksum || header.completeChecksum(this.into, at, length);
   }
 
   #toWire(at: number, length: number): void {
@@ -211,34 +212,38 @@ export class DeviceSwitch implements FrameTaker {
     const { view } = frame;
     if (length < HEADER_BYTES || length > this.roomBytes) return true;
     if ((view.getUint8(offset) & 1) !== 0) {
-      for (const vif of this.#vifs) this.#deliver(vif, frame, offset, length, null);
+      for (const vif of this.#vifs) this.#deliver(vif, frame, offset, length);
       return true;
     }
     const key = stationKey(view.getUint32(offset, true), view.getUint16(offset + 4, true));
     const station = this.#stations.get(key);
-    if (station !== undefined) this.#deliver(station, frame, offset, length, null);
+    if (station !== undefined) this.#deliver(station, frame, offset, length);
     for (const vif of this.#vifs) {
-      if (vif !== station && vif.words.takesAll) this.#deliver(vif, frame, offset, length, null);
+      if (vif !== station && vif.words.takesAll) this.#deliver(vif, frame, offset, length);
     }
     return true;
   };
 
   // --- into a guest's rings -------------------------------------------------------------------------------------------
 
-  #deliver(vif: VifPort, frame: Bytes, at: number, length: number, header: NetHeader | null): void {
+  #deliver(vif: VifPort, frame: Bytes, at: number, length: number): void {
+    if (this.#enter(vif, frame, at, length)) vif.port.deliver(frame, at, length, null);
+  }
+
+  /** The VIF's lock, while this core holds no other; for a frame that may pass. */
+  #enter(vif: VifPort, frame: Bytes, at: number, length: number): boolean {
     if (!this.#passes(vif, frame, at, length)) {
       vif.words.countFiltered();
-      return;
+      return false;
     }
-    if (this.#held !== vif) {
-      this.#release();
-      if (!this.#take(vif)) {
-        vif.words.countMissed();
-        return;
-      }
-      this.#held = vif;
+    if (this.#held === vif) return true;
+    this.#release();
+    if (!vif.port.enterInTurn()) {
+      vif.words.countMissed();
+      return false;
     }
-    vif.port.deliver(frame, at, length, header);
+    this.#held = vif;
+    return true;
   }
 
   #passes(vif: VifPort, { view }: Bytes, at: number, length: number): boolean {
@@ -246,19 +251,6 @@ export class DeviceSwitch implements FrameTaker {
     const isBroadcast = first === 0xff && view.getUint32(at, true) === 0xffff_ffff;
     if ((first & 1) !== 0 && !isBroadcast && !vif.words.takesMulticast) return false;
     return vif.words.passesVlan(vlanOf(view, at, length));
-  }
-
-  /**
-   * The VIF's lock, while this core holds no other. False: nothing serves it, or its holder is stuck. Whether it is locked
-   * is not asked for: its own core, looking for work, takes and gives back the lock many times between two looks.
-   */
-  #take(vif: VifPort): boolean {
-    for (let tries = 0; tries < LOCK_TRIES; tries++) {
-      if (vif.port.enter()) return true;
-      if (!vif.port.isReady) return false;
-      this.#wait(vif.port.words.i32, WORD.lock, 1, LOCK_WAIT_MS);
-    }
-    return false;
   }
 
   #release(): void {

@@ -94,13 +94,16 @@ export class VifWords {
         throw new VifError(`VLAN ${vid}: there are 0 to ${VLAN_COUNT - 1}`);
     }
     const words = this.#words;
-    for (let word = WORD.vlans; word < WORDS; word++) Atomics.store(words, word, 0);
-    for (const vid of vlans ?? []) Atomics.or(words, WORD.vlans + (vid >> 5), 1 << (vid & 31));
+    const bits = new Int32Array(VLAN_COUNT / 32);
+    for (const vid of vlans ?? []) bits[vid >> 5]! |= 1 << (vid & 31);
     const flags =
       (spoofCheck ? FLAG.spoofCheck : 0) |
       (promiscuous ? FLAG.promiscuous : 0) |
       (multicast ? FLAG.multicast : 0) |
       (vlans === null ? FLAG.anyVlan : 0);
+    // the cores look meanwhile: what may pass before and after may pass at every moment between
+    if (vlans === null) Atomics.store(words, WORD.flags, flags);
+    for (const [index, word] of bits.entries()) Atomics.store(words, WORD.vlans + index, word);
     Atomics.store(words, WORD.flags, flags);
   }
 

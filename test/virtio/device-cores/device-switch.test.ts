@@ -1,5 +1,5 @@
 /** A core of a self-virtualizing device, step by step and in a time of the test's own. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createCable } from '../../../src/hardware/wire/cable.js';
 import type { Wire } from '../../../src/hardware/wire/wire.js';
 import { DeviceSwitch } from '../../../src/virtio/device-cores/device-switch.js';
@@ -10,7 +10,10 @@ import {
   VifError,
   VifWords,
 } from '../../../src/virtio/device-cores/vif-words.js';
+import { WORD } from '../../../src/virtio/device-words.js';
 import { NetPort } from '../../../src/virtio/net-port.js';
+import { FEATURE, NET_HEADER } from '../../../src/virtio/spec.js';
+import { internetChecksum } from '../../hardware/nic/packets.js';
 import { RingDriver } from './ring-driver.js';
 
 const FRAME_BYTES = 1000;
@@ -135,11 +138,33 @@ describe("a VIF whose lock changes hands faster than another core's looks", () =
   it('gets the frame that waits for it', () => {
     const bench = new Bench(2);
     const [a, b] = [bench.add(), bench.add()];
-    flap(b.ports[1]!, 5);
+    flap(b.ports[1]!, 500);
     a.driver.send(frame(b.mac, a.mac));
     while (bench.step() > 0);
     expect(b.driver.receive()).toHaveLength(1);
     expect(b.words.counts().missed).toBe(0);
+  });
+
+  it('is given up when its holder is stuck, and is not waited for again until he has let go', () => {
+    const bench = new Bench(2);
+    const [a, b] = [bench.add(), bench.add()];
+    const port = b.ports[1]!;
+    let waits = 0;
+    port.words.awaitLock = () => void waits++;
+    const send = (frames: number): void => {
+      for (let i = 0; i < frames; i++) a.driver.send(frame(b.mac, a.mac));
+      // the other core, whose own VIF it is, goes on looking
+      for (let turn = 0; turn < 4; turn++) bench.step();
+    };
+    port.words.set(WORD.lock, 1);
+    send(1);
+    expect([waits > 100, b.words.counts().missed]).toEqual([true, 1]);
+    const first = waits;
+    send(3);
+    expect([waits, b.words.counts().missed]).toEqual([first, 4]);
+    port.words.unlock();
+    send(2);
+    expect(b.driver.receive()).toHaveLength(2);
   });
 
   it('is looked at again before its core sleeps', () => {
@@ -150,6 +175,51 @@ describe("a VIF whose lock changes hands faster than another core's looks", () =
     expect(bench.step()).toBeGreaterThan(0);
     bench.step();
     expect(bench.onWire()).toHaveLength(1);
+  });
+});
+
+describe('a guest that leaves checksums to its device', () => {
+  const START = 14;
+  const FIELD = 16;
+  const HEADER = {
+    [NET_HEADER.flags]: 1,
+    [NET_HEADER.checksumStart]: START,
+    [NET_HEADER.checksumOffset]: FIELD,
+  };
+  const partial = (to: readonly number[], from: readonly number[]): Uint8Array => {
+    const made = frame(to, from);
+    made.fill(0, START + FIELD, START + FIELD + 2);
+    return made;
+  };
+
+  it('has them finished for a driver that wants that, whatever the driver before it took on', () => {
+    const bench = new Bench(2);
+    const [a, b] = [bench.add(), bench.add()];
+    const arrived = (): number => {
+      a.driver.send(partial(b.mac, a.mac), HEADER);
+      while (bench.step() > 0);
+      const [got] = b.driver.receive();
+      return (got![START + FIELD]! << 8) | got![START + FIELD + 1]!;
+    };
+    for (const features of [FEATURE.guestCsum, 0, FEATURE.guestCsum]) {
+      b.driver.down();
+      b.driver.up(features);
+      const checksum = arrived();
+      expect(checksum === 0).toBe(features !== 0);
+    }
+  });
+
+  it('has them finished for who listens to everything, and not for whom they are for', () => {
+    const bench = new Bench();
+    const [a, b, c] = [bench.add(), bench.add(), bench.add()];
+    b.driver.down();
+    b.driver.up(FEATURE.guestCsum);
+    c.words.filters = { ...DEFAULT_FILTERS, promiscuous: true };
+    a.driver.send(partial(b.mac, a.mac), HEADER);
+    while (bench.step() > 0);
+    const [forB, forC] = [b.driver.receive()[0]!, c.driver.receive()[0]!];
+    expect([forB[START + FIELD], forB[START + FIELD + 1]]).toEqual([0, 0]);
+    expect(internetChecksum(forC.subarray(START))).toBe(0);
   });
 });
 
@@ -234,6 +304,30 @@ describe('filters', () => {
     expect(a.driver.receive()).toEqual([frame(a.mac, b.mac), frame(a.mac, b.mac, 5)]);
     expect(a.words.counts()).toMatchObject({ spoofed: 1, filtered: 1 });
     expect(a.words.filters.vlans).toEqual([5]);
+  });
+
+  it('that change leave no moment without a VLAN that passes before and after', () => {
+    const words = new VifWords(createVifWords());
+    const store = Atomics.store;
+    let shut = 0;
+    const spy = vi.spyOn(Atomics, 'store').mockImplementation(((
+      array: Int32Array,
+      at: number,
+      to: number,
+    ) => {
+      store(array, at, to);
+      if (!words.passesVlan(5)) shut++;
+      return to;
+    }) as typeof Atomics.store);
+    try {
+      words.filters = DEFAULT_FILTERS;
+      for (const vlans of [[5], [4, 5, 70], null, [5, 4095], null])
+        words.filters = { ...DEFAULT_FILTERS, vlans };
+    } finally {
+      spy.mockRestore();
+    }
+    expect(shut).toBe(0);
+    expect(words.filters).toEqual(DEFAULT_FILTERS);
   });
 
   it('multicast and frames of others come in where they are asked for', () => {

@@ -50,14 +50,17 @@ export class RingDriver {
     this.#function = new NetFunction(this.handle, { deliver: () => {} });
   }
 
-  up(): void {
+  /** @param features low word of what it takes on */
+  up(features = 0): void {
     const bar = this.#function;
     const write = (offset: number, bytes: number, value: number): void =>
       void bar.barWrite(0, offset, value, bytes);
     bar.configWrite(PCI.COMMAND, COMMAND_MEMORY | COMMAND_MASTER);
     write(0x14, 1, STATUS.acknowledge | STATUS.driver);
-    write(0x08, 4, 1);
-    write(0x0c, 4, 1);
+    for (const [select, word] of [features, 1].entries()) {
+      write(0x08, 4, select);
+      write(0x0c, 4, word);
+    }
     write(0x14, 1, STATUS.acknowledge | STATUS.driver | STATUS.featuresOk);
     for (const queue of [QUEUE.receive, QUEUE.transmit]) {
       const at = queue * QUEUE_STRIDE;
@@ -72,12 +75,20 @@ export class RingDriver {
     for (let i = 0; i < SIZE; i++) this.#post(QUEUE.receive, BUFFER_BYTES, WRITE);
   }
 
-  /** False: the ring is full. */
-  send(frame: Uint8Array): boolean {
+  /** Resets the device and forgets what it posted. */
+  down(): void {
+    this.#function.barWrite(0, 0x14, 0, 1);
+    this.#bytes.fill(0);
+    for (const queue of [QUEUE.receive, QUEUE.transmit]) this.#posted[queue] = this.#seen[queue] = 0;
+  }
+
+  /** False: the ring is full. @param header all zero but for what is given */
+  send(frame: Uint8Array, header: Partial<Record<number, number>> = {}): boolean {
     this.#takeBack(QUEUE.transmit);
     if (this.#posted[QUEUE.transmit]! - this.#seen[QUEUE.transmit]! === SIZE) return false;
     const at = this.#bufferOf(QUEUE.transmit, this.#posted[QUEUE.transmit]! % SIZE);
     this.#bytes.fill(0, at, at + NET_HEADER_BYTES);
+    for (const [offset, value] of Object.entries(header)) this.#bytes[at + Number(offset)] = value!;
     this.#bytes.set(frame, at + NET_HEADER_BYTES);
     this.#post(QUEUE.transmit, NET_HEADER_BYTES + frame.length, 0);
     return true;
