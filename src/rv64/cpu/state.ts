@@ -9,7 +9,7 @@
 import type { Rv64Layout } from './layout.js';
 import * as AT from './wasm/offsets.js';
 
-export const CPU_STATE_VERSION = 1;
+export const CPU_STATE_VERSION = 2;
 const REGISTERS = 32;
 const IMSIC_WORDS = AT.IMSIC_BYTES / 4;
 const ALL = (1n << 64n) - 1n;
@@ -69,7 +69,7 @@ const LONGS = {
   sie: { at: AT.SIE, bits: 0x222n },
   sip: { at: AT.SIP, bits: 2n },
   scounteren: { at: AT.SCOUNTEREN, bits: 7n },
-  senvcfg: { at: AT.SENVCFG, bits: 1n },
+  senvcfg: { at: AT.SENVCFG, bits: 0x81n },
   stimecmp: { at: AT.STIMECMP, bits: ALL },
   instret: { at: AT.INSTRET, bits: ALL },
   siselect: { at: AT.SISELECT, bits: 0xffn },

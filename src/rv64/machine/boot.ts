@@ -19,6 +19,7 @@ export const ISA_EXTENSIONS = [
   'zicsr',
   'zifencei',
   'zicntr',
+  'zicboz',
   'sstc',
   'smaia',
   'ssaia',

@@ -2,6 +2,7 @@
  * The device tree that the guest's kernel is handed: exactly the machine that is there. An extension of the instruction
  * set that is named here works.
  */
+import { CACHE_BLOCK } from '../cpu/wasm/offsets.js';
 import { cells64, type FdtNode, writeFdt } from './fdt.js';
 import {
   type BusWindow,
@@ -54,6 +55,7 @@ function cpus(options: DeviceTreeOptions): FdtNode {
           compatible: 'riscv',
           'riscv,isa-base': 'rv64i',
           'riscv,isa-extensions': options.isaExtensions,
+          'riscv,cboz-block-size': [CACHE_BLOCK],
           'mmu-type': 'riscv,sv39',
         },
         children: {

@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path';
 import { BootError } from './boot-error.js';
 import type { BootFiles } from './boot-image.js';
 
-/** Changes with everything that a moved guest would notice: addresses, devices, their state. */
-const MACHINE_VERSION = 1;
+/** Changes with everything that a moved guest would notice: addresses, devices, their state, instructions. */
+const MACHINE_VERSION = 2;
 const MANIFEST_VERSION = 1;
 const SHA256 = /^[0-9a-f]{64}$/;
 

@@ -140,6 +140,7 @@ export const I = {
   wfi: () => 0x10500073,
   fence: () => 0x0ff0000f,
   fencei: () => 0x0000100f,
+  cboZero: (rs1: number) => typeI(0x0f, 2, 0, rs1, 4),
   sfence: (rs1 = 0, rs2 = 0) => typeR(0x73, 0, 9, 0, rs1, rs2),
   flw: (rd: number, imm: number, rs1: number) => typeI(0x07, 2, rd, rs1, imm),
   fld: (rd: number, imm: number, rs1: number) => typeI(0x07, 3, rd, rs1, imm),

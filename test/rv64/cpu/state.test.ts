@@ -1,7 +1,13 @@
 import { Encoder } from 'cbor-x';
 import { describe, expect, it } from 'vitest';
 import { RUN } from '../../../src/rv64/cpu/core.js';
-import { CpuStateError, decodeCpuState, restoreCpu, saveCpu } from '../../../src/rv64/cpu/state.js';
+import {
+  CPU_STATE_VERSION,
+  CpuStateError,
+  decodeCpuState,
+  restoreCpu,
+  saveCpu,
+} from '../../../src/rv64/cpu/state.js';
 import { I, loadImmediate } from './assembler.js';
 import { RandomNumbers } from './random-numbers.js';
 import { BASE, TestHart } from './test-hart.js';
@@ -91,7 +97,8 @@ describe('a hostile state', () => {
 
   it.each([
     ['no record', () => 7],
-    ['another version', () => ({ ...good(), version: 2 })],
+    ['an older version', () => ({ ...good(), version: CPU_STATE_VERSION - 1 })],
+    ['a newer version', () => ({ ...good(), version: CPU_STATE_VERSION + 1 })],
     ['an odd pc', () => ({ ...good(), pc: 1n })],
     ['a pc of 65 bits', () => ({ ...good(), pc: 1n << 64n })],
     ['a negative register', () => ({ ...good(), stval: -1n })],

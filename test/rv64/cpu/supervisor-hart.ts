@@ -15,6 +15,7 @@ export const CSR = {
   sie: 0x104,
   stvec: 0x105,
   scounteren: 0x106,
+  senvcfg: 0x10a,
   sscratch: 0x140,
   sepc: 0x141,
   scause: 0x142,

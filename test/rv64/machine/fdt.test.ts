@@ -97,7 +97,9 @@ describe('a flattened device tree', () => {
     const pcie = at(soc, `pcie@${MAP.ecam.base.toString(16)}`).properties;
     // bus address 0 is the start of RAM
     expect(cellsOf(pcie.get('dma-ranges'))).toEqual([0x0300_0000, 0, 0, 0, 0x8000_0000, 0, 0x8000_0000]);
-    expect(at(root, 'cpus', 'cpu@0').properties.get('riscv,isa-extensions')!.toString()).toBe('i\0m\0');
+    const cpu = at(root, 'cpus', 'cpu@0').properties;
+    expect(cpu.get('riscv,isa-extensions')!.toString()).toBe('i\0m\0');
+    expect(cellsOf(cpu.get('riscv,cboz-block-size'))).toEqual([64]);
     for (const name of soc.children.keys()) {
       const [high, low] = cellsOf(at(soc, name).properties.get('reg'));
       expect(name.split('@')[1]).toBe((high! * 2 ** 32 + low!).toString(16));

@@ -61,6 +61,9 @@ const INSTRET_CSR: u32 = 0xc02;
 const STOPI_CSR: u32 = 0xdb0;
 
 const SIE_WRITABLE: u64 = 0x222;
+/** senvcfg: a fence orders device accesses too; user mode may use cbo.zero. */
+const ENVCFG_FIOM: u64 = 1;
+export const ENVCFG_CBZE: u64 = 1 << 7;
 const SATP_MODE_SV39: u64 = 8;
 const SATP_MODE_AND_PPN: u64 = 0xf0000fffffffffff;
 
@@ -196,7 +199,7 @@ function write(csr: u32, value: u64, old: u64, mask: u64): u32 {
       store<u64>(cpu, value & 7, SCOUNTEREN);
       break;
     case SENVCFG_CSR:
-      store<u64>(cpu, value & 1, SENVCFG);
+      store<u64>(cpu, value & (ENVCFG_FIOM | ENVCFG_CBZE), SENVCFG);
       break;
     case SSCRATCH_CSR:
       store<u64>(cpu, value, SSCRATCH);

@@ -11,6 +11,8 @@ import { join } from './sequences';
 /** Bytes from a slot to the next instruction's. */
 const SHORT: u32 = 16;
 const LONG: u32 = 32;
+/** Of the operations on cache blocks the one that there is, by its immediate. */
+const CBO_ZERO: i32 = 4;
 /** So many instructions are decoded ahead at most. */
 const AHEAD: u32 = 64;
 
@@ -119,6 +121,11 @@ function decodeOne(slot: usize, word: u32, raw: u32, length: u32, at: u32): bool
       put(slot, f3 === 2 ? Op.FLW : Op.FLD, length, 0, float(rd), source(rs1), immI);
       return true;
     case 0x0f: // MISC-MEM
+      if (f3 === 2) {
+        if (rd !== 0 || immI !== CBO_ZERO) break;
+        put(slot, Op.CBO_ZERO, length, 0, 0, source(rs1), 0);
+        return true;
+      }
       if (f3 > 1) break;
       put(slot, f3 === 0 ? Op.FENCE : Op.FENCE_I, length, 0, 0, 0, 0);
       return f3 === 0;

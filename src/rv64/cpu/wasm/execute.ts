@@ -14,7 +14,18 @@
  */
 import { cpu } from './host';
 import { divide, multiplyHigh, multiplyHighSignedUnsigned, multiplyHighUnsigned, remainder } from './integer';
-import { FENCE_WORD, FS, PAGE, TLB_DATA_ENTRIES, TLB_FETCH_ENTRIES, TLB_FETCHES, TLB_STORES } from './offsets';
+import {
+  CACHE_BLOCK,
+  FENCE_WORD,
+  FS,
+  PAGE,
+  PRIVILEGE,
+  PRIVILEGE_S,
+  TLB_DATA_ENTRIES,
+  TLB_FETCH_ENTRIES,
+  TLB_FETCHES,
+  TLB_STORES,
+} from './offsets';
 import { Op } from './ops';
 import { BOX, handler, imm, pcOf, ra, rb, rc, set, step, word } from './slots';
 
@@ -50,6 +61,16 @@ export function setInstructionsLeft(left: i32): void {
 }
 @inline function host(entry: usize, va: u64): usize {
   return <usize>(<u32>va + load<u32>(entry, 8));
+}
+
+/** The cache block that a byte of RAM lies in becomes zeros. */
+@inline export function zeroBlock(at: usize): void {
+  const block = at & ~(CACHE_BLOCK - 1);
+  const zero = i64x2.splat(0);
+  v128.store(block, zero);
+  v128.store(block, zero, 16);
+  v128.store(block, zero, 32);
+  v128.store(block, zero, 48);
 }
 
 /** Runs from `slot` on, until something is to be done that takes more. */
@@ -631,6 +652,20 @@ export function execute(tlb: usize): void {
         op += step(op);
         h = handler(op);
         continue;
+      case Op.CBO_ZERO: {
+        const va = rb(op);
+        const entry = entryOf(tlb + TLB_STORES, va);
+        // in user mode the supervisor has to allow it
+        if (load<u32>(cpu, PRIVILEGE) === PRIVILEGE_S && hit(entry, va, 1)) {
+          zeroBlock(host(entry, va));
+        } else {
+          h = Op.CBO_ZERO;
+          break;
+        }
+        op += step(op);
+        h = handler(op);
+        continue;
+      }
       // SEQUENCES
       default:
         break;

@@ -72,6 +72,8 @@ export const RUN_WFI = 3;
 
 export const RAM_BASE = 0x8000_0000;
 export const PAGE = 4096;
+/** What cbo.zero writes; the device tree says so. */
+export const CACHE_BLOCK = 64;
 
 // TLBs: three contexts (U, S, S with SUM), each loads | stores | fetches
 export const TLB = 0x1000;

@@ -90,4 +90,5 @@ export enum Op {
   FSW,
   FSD,
   FP,
+  CBO_ZERO,
 }

@@ -6,8 +6,8 @@
  *           -> the budget is used up
  */
 import { executeAtomic, loadReserved, storeConditional } from './atomics';
-import { fenceCode, fetchSlots, ramOf } from './code';
-import { CSR_CONTEXT, CSR_DONE, CSR_ILLEGAL, executeCsr, setSliceEnd, sliceEnd } from './csr';
+import { fenceCode, fetchSlots, forgetCode, isCode, ramOf } from './code';
+import { CSR_CONTEXT, CSR_DONE, CSR_ILLEGAL, ENVCFG_CBZE, executeCsr, setSliceEnd, sliceEnd } from './csr';
 import { decodeFrom, decodeStraddling, straddling } from './decode';
 import {
   execute,
@@ -20,11 +20,38 @@ import {
   setInstructionsLeft,
   slot,
   slotDelta,
+  zeroBlock,
 } from './execute';
 import { executeFloat } from './float';
 import { cpu, ramBytes } from './host';
-import { FETCH, flushPage, flushTlb, loadSlow, physical, storeSlow, tlbContext } from './mmu';
-import { FS, INSTRET, PAGE, PC, PRIVILEGE, PRIVILEGE_S, RAM_BASE, RUN_ECALL, RUN_WFI, SIE, X } from './offsets';
+import {
+  accessFault,
+  FETCH,
+  flushPage,
+  flushTlb,
+  hostForStore,
+  loadSlow,
+  NOWHERE,
+  physical,
+  STORE,
+  storeSlow,
+  tlbContext,
+} from './mmu';
+import {
+  CACHE_BLOCK,
+  FS,
+  INSTRET,
+  PAGE,
+  PC,
+  PRIVILEGE,
+  PRIVILEGE_S,
+  RAM_BASE,
+  RUN_ECALL,
+  RUN_WFI,
+  SENVCFG,
+  SIE,
+  X,
+} from './offsets';
 import { Op } from './ops';
 import { BOX, handler, imm, pcOf, ra, rb, rc, set, step } from './slots';
 import {
@@ -124,6 +151,8 @@ function theLongWay(op: usize, h: u32, pc: u64): u32 {
     case Op.FP:
       if (load<u32>(cpu, FS) !== 0 && executeFloat(load<u32>(op, 12))) return THEN_NEXT;
       return illegal(<u64>load<u32>(op, 12));
+    case Op.CBO_ZERO:
+      return zeroes(op);
     case Op.FENCE_I:
       fenceCode();
       return THEN_REFETCH;
@@ -162,6 +191,21 @@ function loads(op: usize, h: u32): u32 {
 function stores(op: usize, size: u32): u32 {
   if (!storeSlow(rb(op) + imm(op), size, ra(op))) return THEN_NEXT;
   return fault !== 0 ? THEN_FAULT : THEN_LEAVE;
+}
+
+/** A block in RAM only: a device is not asked for what it cannot answer at once. */
+function zeroes(op: usize): u32 {
+  const isAllowed = load<u32>(cpu, PRIVILEGE) === PRIVILEGE_S || (load<u64>(cpu, SENVCFG) & ENVCFG_CBZE) !== 0;
+  if (!isAllowed) return illegal(fetched(op));
+  const va = rb(op);
+  const host = hostForStore(va);
+  if (host === NOWHERE) {
+    if (fault === 0) accessFault(va, STORE);
+    return THEN_FAULT;
+  }
+  zeroBlock(host);
+  const block = host & ~(CACHE_BLOCK - 1);
+  return isCode(block) && forgetCode(block, CACHE_BLOCK) ? THEN_LEAVE : THEN_NEXT;
 }
 
 function executeSystem(op: usize, h: u32, pc: u64): u32 {
