@@ -143,10 +143,7 @@ class CompscTracker implements Tracker {
 
 async function restore(context: DeviceContext, state: StateFields): Promise<void> {
   const fields = new vf82599.FieldReader(state);
-  const version = fields.integer('version', 0xffff);
-  if (version !== STATE_VERSION) {
-    throw new GuestHelpError(`device state: version ${version}, this plugin reads ${STATE_VERSION}`);
-  }
+  fields.requireVersion(STATE_VERSION);
   const page = new SharedPage(context, fields.u32('page'));
   context.bar0.write32(vf82599.REG.VTEIMC, 0xffff_ffff);
   await vf82599.stopQueues(context);

@@ -54,8 +54,7 @@ export default definePlugin({
 
   restoreDevice(context, state: StateFields) {
     const fields = new vf82599.FieldReader(state);
-    if (fields.integer('version', 0xffff) !== STATE_VERSION)
-      throw new Error(`device state: version ${STATE_VERSION} is the only one that is read here`);
+    fields.requireVersion(STATE_VERSION);
     const plugIn = fields.flag('plugIn');
     if (context.hotplug.plugged)
       throw new Error('device state: the slot is not empty in the state of its VM');

@@ -71,12 +71,7 @@ class FreezeWalkTracker implements Tracker {
       this.#postedSlots += posted;
       this.#forgottenSlots += ring.slots - posted;
     }
-    const { contexts, unknown } = vf82599.findTxContexts(this.#context);
-    this.contexts = contexts;
-    for (const queue of unknown)
-      this.#context.note(
-        `Tx queue ${queue} uses a context that is no longer in its ring: it cannot be moved`,
-      );
+    this.contexts = vf82599.txContextsToMove(this.#context);
     vf82599.markRings(this.#context, dirty);
     const now = this.#progress();
     if (now.every((value, i) => value === this.#atStart[i])) return;

@@ -7,16 +7,13 @@
  *   quiesce  queues off -> bits -> marks -> bits off
  */
 import {
-  type DirtyMarks,
   definePlugin,
+  discardedMarks,
   type IommuDirtyBits,
   type Tracker,
   type TrackerContext,
   vf82599,
 } from 'srvm/plugin';
-
-/** Where bits go that nobody wants. */
-const NOWHERE: DirtyMarks = { pages: 0, mark() {}, markRange() {}, markAll() {} };
 
 class IommuTracker implements Tracker {
   readonly device: vf82599.VfDevice;
@@ -35,7 +32,7 @@ class IommuTracker implements Tracker {
 
   start(): void {
     // what an earlier migration left is cleared first: thrown away after the bits are on, it could be of this one
-    this.#bits.collect(NOWHERE);
+    this.#bits.collect(discardedMarks);
     this.#bits.setEnabled(true);
   }
 
@@ -49,12 +46,7 @@ class IommuTracker implements Tracker {
 
   async quiesce(): Promise<void> {
     await this.device.quiesce();
-    const { contexts, unknown } = vf82599.findTxContexts(this.#context);
-    this.contexts = contexts;
-    for (const queue of unknown)
-      this.#context.note(
-        `Tx queue ${queue} uses a context that is no longer in its ring: it cannot be moved`,
-      );
+    this.contexts = vf82599.txContextsToMove(this.#context);
   }
 
   stop(): void {

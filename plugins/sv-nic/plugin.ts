@@ -8,15 +8,12 @@
  *   arrival   state -> (the VM is this host's) -> served, and its address told to the network
  */
 import {
-  type DirtyMarks,
   definePlugin,
+  discardedMarks,
   type MigrationAssist,
   type Tracker,
   type TrackerContext,
 } from 'srvm/plugin';
-
-/** Where pages go that nobody wants. */
-const NOWHERE: DirtyMarks = { pages: 0, mark() {}, markRange() {}, markAll() {} };
 
 class VifTracker implements Tracker {
   readonly assist: MigrationAssist;
@@ -31,7 +28,7 @@ class VifTracker implements Tracker {
 
   async start(): Promise<void> {
     // what an earlier migration left is cleared first: thrown away after the log is on, it could be of this one
-    this.assist.collect(NOWHERE);
+    this.assist.collect(discardedMarks);
     await this.assist.setLogging(true);
   }
 

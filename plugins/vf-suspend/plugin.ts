@@ -96,10 +96,7 @@ class SuspendTracker implements Tracker {
 
 async function restore(context: DeviceContext, state: StateFields): Promise<void> {
   const fields = new vf82599.FieldReader(state);
-  const version = fields.integer('version', 0xffff);
-  if (version !== STATE_VERSION) {
-    throw new VfStateError(`device state: version ${version}, this plugin reads ${STATE_VERSION}`);
-  }
+  fields.requireVersion(STATE_VERSION);
   const { bar0 } = context;
   bar0.write32(REG.VTEIMC, 0xffff_ffff);
   await vf82599.stopQueues(context);

@@ -54,6 +54,7 @@ export type {
   StateValue,
   VfStatistics,
 } from './device-view.js';
+export { discardedMarks } from './discarded-marks.js';
 export { DeviceStateError } from './errors.js';
 export type {
   CreateExitHandler,

@@ -202,6 +202,14 @@ describe('a hostile device state', () => {
     }
   });
 
+  it('of another version is refused before anything is changed', async () => {
+    const origin = { plugin: 'srvm', version: srvm.version };
+    const other = { ...decodeState(origin, await saved()), version: 2 };
+    const host = keep(new TestHost({ incoming: true }));
+    const error = await arrive(host, encodeState(origin, other));
+    expect(String(error)).toMatch(/device state: version 2, this plugin reads 1/);
+  });
+
   it('names the field', async () => {
     const origin = { plugin: 'srvm', version: srvm.version };
     const good = decodeState(origin, await saved()) as { rx: StateFields[] };

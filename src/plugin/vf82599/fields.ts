@@ -39,6 +39,13 @@ export class FieldReader {
     return value;
   }
 
+  /** The state's own `version`, which must be the one that this code writes. */
+  requireVersion(expected: number): void {
+    const version = this.integer('version', 0xffff);
+    if (version !== expected)
+      throw new DeviceStateError(`device state: version ${version}, this plugin reads ${expected}`);
+  }
+
   flag(name: string): boolean {
     const value = this.#get(name);
     if (typeof value !== 'boolean')

@@ -12,6 +12,7 @@ export {
   markRings,
   type RingView,
 } from './frozen-rings.js';
+export { txContextsToMove } from './moved-contexts.js';
 export { restorePlatform, savePlatform } from './platform.js';
 export { type RunningQueues, runningQueues, startQueues, stopQueues } from './queues.js';
 export * from './registers.js';

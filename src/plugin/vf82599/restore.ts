@@ -41,10 +41,7 @@ const PCIE_INITIATE_FLR = 1 << 15;
 
 export async function restoreVf(context: DeviceContext, state: StateValue): Promise<void> {
   const fields = new FieldReader(state);
-  const version = fields.integer('version', 0xffff);
-  if (version !== STATE_VERSION) {
-    throw new DeviceStateError(`device state: version ${version}, this plugin reads ${STATE_VERSION}`);
-  }
+  fields.requireVersion(STATE_VERSION);
   const rx = fields.records('rx', QUEUES);
   const tx = fields.records('tx', QUEUES);
   const interrupts = fields.record('interrupts');
