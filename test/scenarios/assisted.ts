@@ -64,7 +64,7 @@ export class AssistedRun {
 
   /** One migration that has to succeed, with the verifier on; the guest goes on and has lost no count. */
   async hop(): Promise<MigrationReport> {
-    const report = await this.shuttle.hop({ plugin: this.guest.plugin });
+    const report = await this.shuttle.hop({ plugin: this.guest.plugin, slowFirstRound: true });
     const { verdict, notes } = report;
     expect(verdict?.pagesCompared).toBe(report.ramBytes / 4096);
     expect(verdict?.pagesDiffering, notes.join('; ')).toBe(0);

@@ -17,7 +17,7 @@ test('plugins/none: the verifier names the pages, and the guest stays where it i
   probe.start();
   await repliesGoOn(probe);
   // slowly enough that packets surely arrive after their pages were sent
-  const report = await shuttle.attempt({ plugin: 'plugins/none', maxBandwidth: 20_000_000 });
+  const report = await shuttle.attempt({ plugin: 'plugins/none', slowFirstRound: true });
 
   expect(report.outcome).toBe('failed');
   expect(report.failedDuring).toBe('stop-and-copy');

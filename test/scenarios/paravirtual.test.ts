@@ -24,7 +24,7 @@ describe('a guest with a paravirtual NIC', () => {
       try {
         for (let hop = 0; hop < HOPS; hop++) {
           await repliesGoOn(probe);
-          const report = await shuttle.hop();
+          const report = await shuttle.hop({ slowFirstRound: true });
           expectClean(report, true);
           expect(report.dmaCoverage?.pagesWritten).toBeGreaterThan(0);
           expect(report.tracker?.plugin).toBe('virtio-net');

@@ -40,7 +40,7 @@ test("the README's plugin catches every DMA-written page", async () => {
     });
     probe.start();
     while (probe.report().replies < 200) await sleep(10);
-    const report = await migrateAndWait(source.qmp, uri, { plugin });
+    const report = await migrateAndWait(source.qmp, uri, { plugin, slowFirstRound: true });
     expect(report.error).toBeNull();
     expect(report.verdict?.pagesDiffering).toBe(0);
     expect(report.dmaCoverage?.pagesWritten).toBeGreaterThan(0);
