@@ -4,28 +4,22 @@ import { type ImageKind, readImage } from '../control/images.js';
 import { resolveShipped } from '../control/package-root.js';
 import { type GuestImage, isLinux } from '../hypervisor/guest-kind.js';
 import { MAX_COMPONENT_RAM_BYTES, MAX_RAM_BYTES, MIN_RAM_BYTES, WASM_PAGE_BYTES } from '../machine/layout.js';
-import { type InterruptFlags, withInterruptOptions } from './interrupt-options.js';
-import { OptionError, parseNet, parseSize, parseVf, parseVif, parseWhole } from './options.js';
+import { type HostFlags, hostOf, withHostOptions } from './host-options.js';
+import { OptionError, parseNet, parseSize, parseVf, parseVif } from './options.js';
 import { repeatable } from './output.js';
-import { IOMMU_OPTION, serveVmm } from './serve.js';
+import { serveVmm } from './serve.js';
 
-interface RunOptions extends InterruptFlags {
+interface RunOptions extends HostFlags {
   readonly name?: string;
   readonly memory?: string;
   readonly append?: string;
   readonly vf: readonly string[];
   readonly net: readonly string[];
   readonly vif: readonly string[];
-  readonly plugin: readonly string[];
-  readonly linkSpeed?: string;
-  readonly mtu?: string;
-  readonly tcs?: string;
-  readonly iommu?: string;
-  readonly console?: boolean;
 }
 
 export function runCommand(): Command {
-  return withInterruptOptions(new Command('run'))
+  const command = new Command('run')
     .description('run a guest image')
     .argument('<image>', 'a folder with image.json, or a component file')
     .option('--name <name>', "what to call the VM (the image's name)")
@@ -48,19 +42,8 @@ export function runCommand(): Command {
       'a virtual interface of a self-virtualizing device: name=NAME,mac=MAC,wire=WIRE,cores=N,rate=MBPS (repeatable)',
       repeatable,
       [],
-    )
-    .option(
-      '--plugin <folder>',
-      'a further plugin, for VMs that arrive here later (repeatable)',
-      repeatable,
-      [],
-    )
-    .option('--link-speed <mbps>', 'speed of the ports, Mb/s; 0 = unlimited')
-    .option('--mtu <bytes>', 'longest packet of the ports, 1500 to 9710 (1500)')
-    .option('--tcs <n>', "traffic classes of the ports: 2 give a stock driver's VF two receive queues (1)")
-    .option(...IOMMU_OPTION)
-    .option('--console', "this terminal is the guest's (Linux guests): Ctrl-A x ends")
-    .option('--no-console', "do not print the guest's console")
+    );
+  return withHostOptions(command)
     .addHelpText(
       'after',
       '\nExample:\n  srvm run guest-images/kv-store --name a --memory 256M --vf mac=52:54:00:00:00:01,wire=unix:p0.sock',
@@ -74,12 +57,7 @@ export function runCommand(): Command {
       await serveVmm({
         name: options.name ?? image.name,
         console: consoleOf(options.console, image.kind === 'rv64-linux'),
-        linkSpeedMbps: linkSpeed(options.linkSpeed),
-        mtu: portMtu(options.mtu),
-        trafficClasses: portClasses(options.tcs),
-        iommu: options.iommu,
-        interrupts: options,
-        plugins: options.plugin,
+        ...hostOf(options),
         begin: async ({ vmm }) => {
           const commandLine = options.append ?? image.commandLine;
           const vm = await vmm.createVm(image, ramBytes, commandLine, vfs, nets, vifs);
@@ -99,15 +77,6 @@ function consoleOf(option: boolean | undefined, hasTerminal: boolean): boolean |
   if (option === true && hasTerminal) return 'terminal';
   return option ?? true;
 }
-
-export const portMtu = (text: string | undefined): number | undefined =>
-  text === undefined ? undefined : parseWhole(text, '--mtu', 1500, 9710);
-
-export const portClasses = (text: string | undefined): number | undefined =>
-  text === undefined ? undefined : parseWhole(text, '--tcs', 1, 2);
-
-export const linkSpeed = (text: string | undefined): number | undefined =>
-  text === undefined ? undefined : parseWhole(text, '--link-speed', 0, 1_000_000);
 
 function ramSize(text: string, kind: ImageKind): number {
   const bytes = parseSize(text, '--memory');

@@ -8,7 +8,7 @@ import { controlSocketOf } from '../control/runtime-dir.js';
 import { Vmm } from '../control/vmm.js';
 import { VmmMigrations } from '../control/vmm-migration.js';
 import { type InterruptFlags, interruptOptions } from './interrupt-options.js';
-import { OptionError, parseKeyValues } from './options.js';
+import { OptionError } from './options.js';
 import { GuestTerminal } from './terminal.js';
 
 export interface ServeOptions {
@@ -21,25 +21,12 @@ export interface ServeOptions {
   /** Of the ports: 1 or 2. */
   readonly trafficClasses: number | undefined;
   readonly interrupts: InterruptFlags;
-  /** --iommu, as it was given. */
-  readonly iommu: string | undefined;
+  /** The host's IOMMU keeps dirty bits. */
+  readonly iommuDirtyBits: boolean;
   /** Further plugins, by folder or package. */
   readonly plugins?: readonly string[];
   /** Makes the VM, or waits for one; returns what to say. */
   begin(context: { vmm: Vmm; migrations: VmmMigrations }): Promise<string>;
-}
-
-export const IOMMU_OPTION = [
-  '--iommu <iommu>',
-  "dirty-bits=on: the host's IOMMU keeps dirty bits (off, as the hardware SRVM was made for)",
-] as const;
-
-function iommuDirtyBits(text: string | undefined): boolean {
-  if (text === undefined) return false;
-  const value = parseKeyValues(text, '--iommu', ['dirty-bits'] as const)['dirty-bits'];
-  if (value !== 'on' && value !== 'off')
-    throw new OptionError(`--iommu: dirty-bits is on or off, not '${value}'`);
-  return value === 'on';
 }
 
 export async function serveVmm(options: ServeOptions): Promise<void> {
@@ -60,7 +47,7 @@ export async function serveVmm(options: ServeOptions): Promise<void> {
       : null;
   const vmm: Vmm = new Vmm({
     name,
-    iommuDirtyBits: iommuDirtyBits(options.iommu),
+    iommuDirtyBits: options.iommuDirtyBits,
     interrupts: interruptOptions(options.interrupts),
     emit: (event, data) => server?.emit(event, data),
     ...(options.linkSpeedMbps === undefined ? {} : { linkSpeedMbps: options.linkSpeedMbps }),

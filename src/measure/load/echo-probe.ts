@@ -6,6 +6,7 @@ import type { LatencySummary } from '../../hardware/wire/latency-histogram.js';
 import { LatencyHistogram } from '../../hardware/wire/latency-histogram.js';
 import { ARRIVAL_DUPLICATE, ARRIVAL_TOO_OLD, SequenceTracker } from '../../hardware/wire/sequence-tracker.js';
 import { EchoSender, type EchoTarget } from './echo-sender.js';
+import { LongestGap } from './longest-gap.js';
 import type { TimeSeriesReport } from './time-series.js';
 import { TimeSeries } from './time-series.js';
 import type { Load, TrafficPeer } from './traffic-peer.js';
@@ -68,9 +69,7 @@ export class EchoProbe implements Load {
   private readonly sentNs = new Float64Array(HISTORY);
   private running = false;
   private dueNs = 0;
-  private lastReplyNs = 0;
-  private longestGapNs = 0;
-  private longestGapStartNs = 0;
+  private readonly gap = new LongestGap();
   private longestStallNs = 0;
 
   /** @throws RangeError for a payload that cannot carry the test words. */
@@ -93,14 +92,14 @@ export class EchoProbe implements Load {
     if (this.running) return;
     this.running = true;
     this.dueNs = this.peer.clock.nowNs();
-    this.lastReplyNs = 0;
+    this.gap.restart();
     this.peer.addLoad(this);
   }
 
   /** Sends no more; late replies are still taken. */
   stop(): void {
     if (!this.running) return;
-    this.noteGap(this.peer.clock.nowNs());
+    this.gap.look(this.peer.clock.nowNs());
     this.running = false;
     this.peer.removeLoad(this);
   }
@@ -129,7 +128,7 @@ export class EchoProbe implements Load {
 
   report(): EchoProbeReport {
     const nowNs = this.peer.clock.nowNs();
-    if (this.running) this.noteGap(nowNs);
+    if (this.running) this.gap.look(nowNs);
     const { sent, corrupt } = this.echo;
     const unanswered = sent - this.tracker.distinct;
     const pending = this.countPendingSince(nowNs - this.timeoutNs);
@@ -141,8 +140,8 @@ export class EchoProbe implements Load {
       duplicates: this.tracker.duplicates + this.tracker.tooOld,
       reordered: this.tracker.reordered,
       corrupt,
-      longestGapMs: this.longestGapNs / 1e6,
-      longestGapStartNs: this.longestGapStartNs,
+      longestGapMs: this.gap.longestMs,
+      longestGapStartNs: this.gap.longestStartNs,
       longestStallMs: this.longestStallNs / 1e6,
       rtt: this.rtt.summary(),
       series: this.series.report(nowNs),
@@ -162,14 +161,7 @@ export class EchoProbe implements Load {
     const rttNs = nowNs - sentNs;
     this.rtt.record(rttNs);
     this.series.add(nowNs, rttNs / 1e3);
-    if (this.running) this.noteGap(nowNs);
-    this.lastReplyNs = nowNs;
-  }
-
-  private noteGap(nowNs: number): void {
-    if (this.lastReplyNs === 0 || nowNs - this.lastReplyNs <= this.longestGapNs) return;
-    this.longestGapNs = nowNs - this.lastReplyNs;
-    this.longestGapStartNs = this.lastReplyNs;
+    if (this.running) this.gap.reply(nowNs);
   }
 
   /** Unanswered probes that were sent after a moment. */

@@ -10,9 +10,11 @@ import type { Random } from '../../hardware/clock.js';
 import { ipNumber, macBytes } from '../../hardware/wire/frames.js';
 import type { LatencySummary } from '../../hardware/wire/latency-histogram.js';
 import { LatencyHistogram } from '../../hardware/wire/latency-histogram.js';
+import { type KvCounters, noKvCounters } from './kv-counters.js';
 import { KvModel } from './kv-model.js';
 import { dataChecksum, KV_PORT, KvReplyReader, KvRequestWriter, MAX_KEYS } from './kv-protocol.js';
 import { KvWindow, OP_DELETE, OP_GET, OP_SET } from './kv-window.js';
+import { LongestGap } from './longest-gap.js';
 import type { TimeSeriesReport } from './time-series.js';
 import { TimeSeries } from './time-series.js';
 import type { Load, TrafficPeer } from './traffic-peer.js';
@@ -41,31 +43,6 @@ export interface KvClientOptions {
 }
 
 export type KvPhase = 'idle' | 'fill' | 'mixed' | 'verify';
-
-export interface KvCounters {
-  sets: number;
-  gets: number;
-  deletes: number;
-  hits: number;
-  misses: number;
-  /** Values that are not what was stored, or that are missing or there against the model. */
-  corrupt: number;
-  /** The guest itself found a checksum wrong. */
-  checksumErrors: number;
-  /** Other errors of the guest: out of memory and the like. */
-  serverErrors: number;
-  /** Replies that are no reply to their request. */
-  malformed: number;
-  retransmits: number;
-  /** Requests given up. */
-  lost: number;
-  /** Second replies to a request that was sent once. */
-  duplicates: number;
-  /** Second replies to a request that was sent again: to be expected. */
-  lateReplies: number;
-  /** Replies that came after the reply to a later request. */
-  reordered: number;
-}
 
 export interface KvReport extends Readonly<KvCounters> {
   readonly phase: KvPhase;
@@ -98,22 +75,7 @@ const PICK_ATTEMPTS = 8;
 const TWO_32 = 2 ** 32;
 
 export class KvClient implements Load {
-  readonly counters: KvCounters = {
-    sets: 0,
-    gets: 0,
-    deletes: 0,
-    hits: 0,
-    misses: 0,
-    corrupt: 0,
-    checksumErrors: 0,
-    serverErrors: 0,
-    malformed: 0,
-    retransmits: 0,
-    lost: 0,
-    duplicates: 0,
-    lateReplies: 0,
-    reordered: 0,
-  };
+  readonly counters: KvCounters = noKvCounters();
   /** Called when a phase ended. */
   onPhase: ((phase: KvPhase) => void) | null = null;
   private readonly options: Required<Pick<KvClientOptions, keyof typeof DEFAULTS>>;
@@ -131,9 +93,7 @@ export class KvClient implements Load {
   private cursor = 0;
   private nextSendNs = 0;
   private retryAtNs = 0;
-  private lastReplyNs = 0;
-  private longestGapNs = 0;
-  private longestGapStartNs = 0;
+  private readonly gap = new LongestGap();
 
   /** @throws RangeError for values that do not fit one datagram, or too many keys. */
   constructor(options: KvClientOptions) {
@@ -219,7 +179,7 @@ export class KvClient implements Load {
       storedBytes += this.model.valueBytes(key, this.model.versionOf(key));
     }
     const nowNs = this.peer.clock.nowNs();
-    if (this.phaseNow !== 'idle') this.noteGap(nowNs);
+    if (this.phaseNow !== 'idle') this.gap.look(nowNs);
     return {
       ...this.counters,
       phase: this.phaseNow,
@@ -227,8 +187,8 @@ export class KvClient implements Load {
       presentKeys,
       outstanding: this.window.outstanding,
       latency: this.latency.summary(),
-      longestGapMs: this.longestGapNs / 1e6,
-      longestGapStartNs: this.longestGapStartNs,
+      longestGapMs: this.gap.longestMs,
+      longestGapStartNs: this.gap.longestStartNs,
       series: this.series.report(nowNs),
     };
   }
@@ -236,7 +196,7 @@ export class KvClient implements Load {
   private enter(phase: KvPhase): void {
     this.phaseNow = phase;
     this.cursor = 0;
-    this.lastReplyNs = 0;
+    this.gap.restart();
     this.onPhase?.(phase);
   }
 
@@ -349,8 +309,7 @@ export class KvClient implements Load {
       return;
     }
     const nowNs = this.peer.clock.nowNs();
-    this.noteGap(nowNs);
-    this.lastReplyNs = nowNs;
+    this.gap.reply(nowNs);
     this.judge(slot, bytes);
     const repeated = window.attemptsOf(slot) > 1;
     const latencyNs = nowNs - window.sentOf(slot);
@@ -404,11 +363,5 @@ export class KvClient implements Load {
       reader.flags === dataChecksum(bytes, dataOffset, dataBytes) &&
       model.matches(key, model.versionOf(key), bytes, dataOffset, dataBytes);
     if (!good && model.isKnown(key)) counters.corrupt++;
-  }
-
-  private noteGap(nowNs: number): void {
-    if (this.lastReplyNs === 0 || nowNs - this.lastReplyNs <= this.longestGapNs) return;
-    this.longestGapNs = nowNs - this.lastReplyNs;
-    this.longestGapStartNs = this.lastReplyNs;
   }
 }
