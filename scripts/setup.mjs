@@ -40,5 +40,6 @@ run(
   [join(root, 'node_modules/typescript', tsc), '-p', join(root, 'tsconfig.json')],
   'compile',
 );
+run(process.execPath, [join(root, 'scripts/bundle-workers.mjs')], 'one file of each worker');
 run(process.execPath, [join(root, 'scripts/build-rv64-core.mjs')], 'riscv64 core');
 run(process.execPath, [join(root, 'guest-images/build.mjs')], 'guest images');

@@ -10,6 +10,7 @@ import { VCPU_STACK_MB } from '../machine/layout.js';
 import type { VcpuEvent } from '../machine/vcpu-events.js';
 import type { VcpuThread, VcpuThreadBoot, VcpuThreadEvents } from './host-threads.js';
 import type { VcpuThreadMessage, VcpuThreadOrder } from './vcpu-core.js';
+import { workerFile } from './worker-file.js';
 
 /** Loaded, without a guest. */
 let spare: Worker | null = null;
@@ -21,7 +22,7 @@ let spare: Worker | null = null;
 const held: { riscv64Core: WebAssembly.Module | null } = { riscv64Core: null };
 
 function startThread(): Worker {
-  const worker = new Worker(new URL('./vcpu-core.js', import.meta.url), {
+  const worker = new Worker(workerFile(new URL('./vcpu-core.js', import.meta.url)), {
     name: 'vcpu',
     resourceLimits: { stackSizeMb: VCPU_STACK_MB },
   });

@@ -1,5 +1,6 @@
 /** The destination's end of the stream in a worker of its own, as the engine holds it. */
 import { Worker } from 'node:worker_threads';
+import { workerFile } from '../hypervisor/worker-file.js';
 import { CoreCalls } from './core-calls.js';
 import type { DestinationStream, ReceivedTraffic } from './destination-stream.js';
 import type { ReceiverCoreData } from './receiver-core.js';
@@ -11,7 +12,7 @@ export class ReceiverWorker implements DestinationStream {
   readonly #calls: CoreCalls;
 
   constructor(data: ReceiverCoreData) {
-    const worker = new Worker(new URL('./receiver-core.js', import.meta.url), {
+    const worker = new Worker(workerFile(new URL('./receiver-core.js', import.meta.url)), {
       workerData: data,
       name: 'receiver',
     });

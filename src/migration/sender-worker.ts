@@ -1,5 +1,6 @@
 /** The source's end of the stream in a worker of its own, as the engine holds it. */
 import { Worker } from 'node:worker_threads';
+import { workerFile } from '../hypervisor/worker-file.js';
 import { CoreCalls } from './core-calls.js';
 import type { SenderCoreData } from './sender-core.js';
 import type { RoundTraffic, SourceStream } from './source-stream.js';
@@ -10,7 +11,7 @@ export class SenderWorker implements SourceStream {
   readonly #calls: CoreCalls;
 
   constructor(data: SenderCoreData) {
-    const worker = new Worker(new URL('./sender-core.js', import.meta.url), {
+    const worker = new Worker(workerFile(new URL('./sender-core.js', import.meta.url)), {
       workerData: data,
       name: 'sender',
     });

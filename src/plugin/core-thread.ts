@@ -6,6 +6,7 @@
  *      '------------------'-----------'-----> failed
  */
 import { Worker } from 'node:worker_threads';
+import { workerFile } from '../hypervisor/worker-file.js';
 import type { CoreHandle, CoreRequest } from './core-api.js';
 import { CORE_CONTROL, CORE_CONTROL_WORDS } from './core-loop.js';
 import type { CoreMessage, CoreReport, CoreWorkerData } from './core-messages.js';
@@ -82,16 +83,16 @@ class CoreThread implements RunningCore, LoadingCore {
     this.#start = start;
     this.shared = sharedWordsOf(start.request);
     const data: CoreWorkerData = {
-      module: String(start.request.module),
+      module: String(workerFile(start.request.module)),
       data: start.request.data,
-      opener: String(start.access.opener),
+      opener: String(workerFile(start.access.opener)),
       handle: start.access.handle,
       control: this.#control.buffer as SharedArrayBuffer,
       shared: this.shared.buffer as SharedArrayBuffer,
       dirty: start.dirty,
       dirtyPages: start.dirtyPages,
     };
-    this.#worker = new Worker(new URL('./core-worker.js', import.meta.url), {
+    this.#worker = new Worker(workerFile(new URL('./core-worker.js', import.meta.url)), {
       workerData: data,
       name: 'tracker',
     });
