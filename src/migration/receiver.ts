@@ -36,11 +36,11 @@ export class PageReceiver implements BatchVisitor {
   }
 
   zero(pfn: number, count: number): void {
-    const written = this.#written;
-    for (let page = pfn; page < pfn + count; page++) {
-      if (written[page] === 0) continue;
-      this.#ram.fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-      written[page] = 0;
+    const written = this.#written.subarray(pfn, pfn + count);
+    // most were never written, and are passed over at memory speed
+    for (let at = written.indexOf(1); at >= 0; at = written.indexOf(1, at + 1)) {
+      this.#ram.fill(0, (pfn + at) * PAGE_BYTES, (pfn + at + 1) * PAGE_BYTES);
+      written[at] = 0;
     }
     this.zeroPages += count;
   }

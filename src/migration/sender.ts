@@ -25,7 +25,7 @@ export interface BatchLink {
 export interface PageSenderOptions {
   readonly memory: SharedArrayBuffer;
   readonly ramPages: number;
-  /** One byte per page: which to send. Written by the engine between rounds. */
+  /** One byte per page, 1: to send, or 0. Written by the engine between rounds. */
   readonly map: Uint8Array;
   readonly helper: PageHelper;
   readonly encoder: FrameEncoder;
@@ -50,7 +50,6 @@ export class PageSender {
   zeroPages = 0;
   readonly #o: PageSenderOptions;
   readonly #ram: Uint8Array;
-  readonly #words: Int32Array;
   readonly #runs = new Uint32Array(MAX_RUNS_PER_BATCH * 2);
   #runCount = 0;
   #usedPages = 0;
@@ -61,6 +60,9 @@ export class PageSender {
   #markedUntil = 0;
   /** Pages that the kernel never backed, for this round only: zero without a look. */
   #unbacked: Uint8Array | null = null;
+  /** Pages from the cursor up to here are all backed, or all not. */
+  #alikeUntil = 0;
+  #areBacked = true;
   #bytesPerNs = 0;
   #allowanceBytes = 0;
   #allowanceAtNs = 0;
@@ -68,15 +70,16 @@ export class PageSender {
   constructor(options: PageSenderOptions) {
     this.#o = options;
     this.#ram = new Uint8Array(options.memory, 0, options.ramPages * PAGE_BYTES);
-    this.#words = new Int32Array(options.map.buffer, options.map.byteOffset, options.ramPages >> 2);
     this.#cursor = options.ramPages;
   }
 
-  /** A new round over the whole map. `unbacked` marks pages that were never touched since the logs began. */
+  /** A new round over the whole map. `unbacked` marks with 1 pages that were never touched since the logs began. */
   begin(unbacked: Uint8Array | null = null): void {
     this.#cursor = 0;
     this.#markedUntil = 0;
     this.#unbacked = unbacked;
+    this.#alikeUntil = unbacked === null ? this.#o.ramPages : 0;
+    this.#areBacked = true;
   }
 
   /** True when everything marked at begin() was handed to the link. */
@@ -115,17 +118,15 @@ export class PageSender {
     const { map, ramPages, batchPages } = this.#o;
     const stopAt = Math.min(ramPages, this.#cursor + PAGES_PER_STEP);
     while (this.#cursor < stopAt) {
-      if (this.#cursor >= this.#markedUntil && !this.#findMarked(stopAt)) return false;
+      if (this.#cursor >= this.#markedUntil && !this.#findMarked()) return false;
       const from = this.#cursor;
-      const zeroEnd = this.#zeroUntil(from, this.#markedUntil);
+      const markedEnd = Math.min(this.#markedUntil, from + PAGES_PER_STEP);
+      const zeroEnd = this.#zeroUntil(from, markedEnd);
       if (zeroEnd > from) {
         this.#addRun(from, zeroEnd - from, true);
         this.zeroPages += zeroEnd - from;
       } else {
-        const dataEnd = this.#dataUntil(
-          from,
-          Math.min(this.#markedUntil, from + batchPages - this.#usedPages),
-        );
+        const dataEnd = this.#dataUntil(from, Math.min(markedEnd, from + batchPages - this.#usedPages));
         const at = FRAME_HEADER_BYTES + this.#usedPages * PAGE_BYTES;
         bytes.set(this.#ram.subarray(from * PAGE_BYTES, dataEnd * PAGE_BYTES), at);
         this.#usedPages += dataEnd - from;
@@ -146,59 +147,41 @@ export class PageSender {
   }
 
   /** Moves the cursor to the next marked page and finds how far the marks go on. */
-  #findMarked(stopAt: number): boolean {
-    const map = this.#o.map;
-    const words = this.#words;
-    let pfn = this.#cursor;
-    while (pfn < stopAt && map[pfn] === 0) {
-      // four clean pages at a time, at memory speed
-      if ((pfn & 3) === 0) {
-        let word = pfn >> 2;
-        const lastWord = stopAt >> 2;
-        while (word < lastWord && words[word] === 0) word++;
-        if (word << 2 > pfn) {
-          pfn = word << 2;
-          continue;
-        }
-      }
-      pfn++;
-    }
-    this.#cursor = pfn;
-    if (pfn >= stopAt) return false;
-    let end = pfn + 1;
-    while (end < stopAt && map[end] !== 0) end++;
-    this.#markedUntil = end;
-    return true;
+  #findMarked(): boolean {
+    const { map, ramPages } = this.#o;
+    this.#cursor = placeOf(1, map, this.#cursor, ramPages);
+    this.#markedUntil = placeOf(0, map, this.#cursor, ramPages);
+    return this.#cursor < ramPages;
   }
 
   #zeroUntil(from: number, end: number): number {
-    const unbacked = this.#unbacked;
     let pfn = from;
     while (pfn < end) {
-      if (unbacked !== null && unbacked[pfn] !== 0) {
-        pfn++;
-        continue;
+      this.#lookWhetherBacked(pfn);
+      const alikeEnd = Math.min(end, this.#alikeUntil);
+      if (this.#areBacked) {
+        const zeroEnd = this.#o.helper.zeroUntil(pfn << PAGE_SHIFT, alikeEnd << PAGE_SHIFT) >>> PAGE_SHIFT;
+        if (zeroEnd < alikeEnd) return zeroEnd;
       }
-      // what the kernel backed is read; up to the next page that it did not
-      let backedEnd = end;
-      if (unbacked !== null) {
-        backedEnd = pfn + 1;
-        while (backedEnd < end && unbacked[backedEnd] === 0) backedEnd++;
-      }
-      const zeroEnd = this.#o.helper.zeroUntil(pfn << PAGE_SHIFT, backedEnd << PAGE_SHIFT) >>> PAGE_SHIFT;
-      if (zeroEnd < backedEnd) return zeroEnd;
-      pfn = backedEnd;
+      pfn = alikeEnd;
     }
     return end;
+  }
+
+  /** Memory is backed, or not, in long pieces: where this one ends is looked up once. */
+  #lookWhetherBacked(pfn: number): void {
+    const unbacked = this.#unbacked;
+    if (unbacked === null || pfn < this.#alikeUntil) return;
+    this.#areBacked = unbacked[pfn] === 0;
+    this.#alikeUntil = placeOf(this.#areBacked ? 1 : 0, unbacked, pfn, this.#o.ramPages);
   }
 
   /** `from` is known to hold data; how far does data go on? */
   #dataUntil(from: number, end: number): number {
     const helper = this.#o.helper;
-    const unbacked = this.#unbacked;
+    const backedEnd = Math.min(end, this.#alikeUntil);
     let pfn = from + 1;
-    while (pfn < end) {
-      if (unbacked !== null && unbacked[pfn] !== 0) break;
+    while (pfn < backedEnd) {
       const at = pfn << PAGE_SHIFT;
       if (helper.zeroUntil(at, at + PAGE_BYTES) !== at) break;
       pfn++;
@@ -234,4 +217,10 @@ export class PageSender {
     this.#allowanceAtNs = now;
     return this.#allowanceBytes;
   }
+}
+
+/** At memory speed, in code that is compiled already: a thread that lives for one migration has no time to warm up. */
+function placeOf(byte: number, bytes: Uint8Array, from: number, end: number): number {
+  const at = bytes.indexOf(byte, from);
+  return at < 0 ? end : at;
 }
