@@ -110,7 +110,12 @@ export class GuestVfBar {
   #high(lowOffset: number, highOffset: number, word: number): number {
     const offsetLow = this.#words[BAR_WORD.statistics + word]! >>> 0;
     const offsetHigh = this.#words[BAR_WORD.statistics + word + 1]!;
-    const carry = this.#bar.read32(0, lowOffset) + offsetLow >= TWO_32 ? 1 : 0;
-    return (this.#bar.read32(0, highOffset) + offsetHigh + carry) & 0xf;
+    // the card counts on: the carry must be of the same moment as the high register
+    for (let high = this.#bar.read32(0, highOffset); ; ) {
+      const carry = this.#bar.read32(0, lowOffset) + offsetLow >= TWO_32 ? 1 : 0;
+      const again = this.#bar.read32(0, highOffset);
+      if (again === high) return (high + offsetHigh + carry) & 0xf;
+      high = again;
+    }
   }
 }
