@@ -7,7 +7,8 @@ export default defineConfig({
     exclude: ['dist/test/bench/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // limits on patience: longer than any wait within a test, whose failure says what did not come
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

@@ -1,14 +1,21 @@
 /** A guest boots, finds its VF, and answers on the network; the VM's whole lifecycle, in one process. */
-import { readdirSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { VirtualMachine } from '../../src/hypervisor/vm.js';
 import type { VmState } from '../../src/hypervisor/vm-state.js';
 import { VmStateError } from '../../src/hypervisor/vm-state.js';
 import type { VcpuState } from '../../src/machine/vcpu-state.js';
-import { type Cabled, cabledNic, echoImage, echoUntil, networkUp, until } from './lab.js';
+import {
+  type Cabled,
+  cabledNic,
+  echoImage,
+  echoUntil,
+  networkUp,
+  threads,
+  threadsAreBackTo,
+  until,
+} from './lab.js';
 
 const MAC = '52:54:00:00:00:01';
-const threads = (): number => readdirSync('/proc/self/task').length;
 
 describe('a virtual machine with a VF', () => {
   const open: { destroy?(): Promise<void>; close?(): Promise<void> }[] = [];
@@ -136,7 +143,7 @@ describe('a virtual machine with a VF', () => {
     expect(cabled.nic.freeVfs).toBe(free - 1);
     await vm.destroy();
     expect(states).toEqual(['destroyed']);
-    expect(threads()).toBe(before);
+    await threadsAreBackTo(before);
     expect(cabled.nic.freeVfs).toBe(free);
     // the VF can be given to the next VM, which finds it as new
     await bootEcho(cabled);

@@ -1,7 +1,7 @@
 /**
  * What the hypervisor's tests stand on: the udp-echo image, a card on a cable, a station at its other end.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,7 +55,10 @@ export async function cabledNic(options: Partial<NicOptions> = {}): Promise<Cabl
   };
 }
 
-export async function until(what: string, done: () => boolean, limitMs = 20_000): Promise<void> {
+/** A limit on patience, not on speed: below the runner's own, so that the failure says what did not come. */
+const PATIENCE_MS = 45_000;
+
+export async function until(what: string, done: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
   const endMs = performance.now() + limitMs;
   while (!done()) {
     if (performance.now() > endMs) throw new Error(`waited ${limitMs} ms in vain for ${what}`);
@@ -64,17 +67,26 @@ export async function until(what: string, done: () => boolean, limitMs = 20_000)
 }
 
 /** Resolves when a guest has said that its network is up. */
-export function networkUp(vm: VirtualMachine): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const unsubscribe = vm.subscribe((event) => {
-      if (event.kind === 'console' && event.line.includes('is up')) {
-        unsubscribe();
-        resolve();
-      } else if (event.kind === 'state' && event.state.kind === 'trapped') {
-        reject(new Error(event.state.report.message));
-      }
-    });
+export async function networkUp(vm: VirtualMachine): Promise<void> {
+  let isUp = false;
+  let trap: string | null = null;
+  const unsubscribe = vm.subscribe((event) => {
+    if (event.kind === 'console' && event.line.includes('is up')) isUp = true;
+    else if (event.kind === 'state' && event.state.kind === 'trapped') trap = event.state.report.message;
   });
+  try {
+    await until(`the network of ${vm.name}`, () => isUp || trap !== null);
+  } finally {
+    unsubscribe();
+  }
+  if (trap !== null) throw new Error(trap);
+}
+
+/** Threads of this process. The kernel may list one a moment longer than it can be waited for. */
+export const threads = (): number => readdirSync('/proc/self/task').length;
+
+export async function threadsAreBackTo(before: number): Promise<void> {
+  await until(`${before} threads, not ${threads()}`, () => threads() === before);
 }
 
 /** Sends echo requests until at least `replies` of them were answered. */

@@ -1,10 +1,13 @@
 /** VMs whose guests end, trap or never listen. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Nic } from '../../src/hypervisor/nic.js';
 import { VirtualMachine, VmError, type VmEvent, type VmOptions } from '../../src/hypervisor/vm.js';
 import { controlWords } from '../../src/machine/memory.js';
 import { GUEST, testImage } from '../machine/test-guest.js';
 import { until } from './lab.js';
+
+// compiled here, once: on a machine with much else to do that takes longer than a test has
+beforeAll(async () => void (await testImage()), 240_000);
 
 describe('a virtual machine', () => {
   const open: VirtualMachine[] = [];

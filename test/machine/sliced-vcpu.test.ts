@@ -1,7 +1,7 @@
 /**
  * A vCPU in slices in the caller's thread: the same guest, orders and events as in a worker.
  */
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { TimerClock } from '../../src/hardware/clock.js';
 import { ComponentVcpu } from '../../src/machine/component-vcpu.js';
 import { emptyBus } from '../../src/machine/guest-bus.js';
@@ -65,6 +65,9 @@ async function startSliced(commandLine: string, pollsPerSlice = Number.POSITIVE_
     ctrl: controlWords(memory, layout),
   };
 }
+
+// compiled here, once: on a machine with much else to do that takes longer than a test has
+beforeAll(async () => void (await testImage()), 240_000);
 
 describe('a vCPU in slices', () => {
   it('gives the same result however it is cut, and whichever builds it runs in', async () => {

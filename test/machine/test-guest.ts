@@ -94,7 +94,7 @@ function writePages(): u32 {
 export function run(): u32 {
   say("up");
   const mode = option(0);
-  if (mode == 0x6d) return mix(400); // m
+  if (mode == 0x6d) return mix(1000); // m
   if (mode == 0x73) return spin(); // s
   if (mode == 0x69) return interrupts(); // i
   if (mode == 0x77) return writePages(); // w

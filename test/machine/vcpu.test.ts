@@ -2,11 +2,15 @@
  * The vCPU in its worker: boot, stop, builds, move, interrupts, traps.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SharedDirtyMap } from '../../src/machine/dirty-map.js';
 import { VcpuPhaseError } from '../../src/machine/vcpu-control.js';
 import { decodeVcpuState } from '../../src/machine/vcpu-state.js';
+import { until } from '../hypervisor/lab.js';
 import { copyRam, GUEST, startVm, type TestVm, testImage } from './test-guest.js';
+
+// compiled here, once: on a machine with much else to do that takes longer than a test has
+beforeAll(async () => void (await testImage()), 240_000);
 
 const vms: TestVm[] = [];
 
@@ -19,11 +23,6 @@ async function vm(commandLine: string | null): Promise<TestVm> {
 afterEach(async () => {
   await Promise.all(vms.splice(0).map((one) => one.end()));
 });
-
-/** Waits until `done`, which another thread makes true. */
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await sleep(1);
-}
 
 const counterOf = (one: TestVm) => Atomics.load(one.words, GUEST.counter / 4) >>> 0;
 
@@ -43,7 +42,7 @@ describe('a vCPU', () => {
     for (let i = 0; i < 20; i++) {
       one.control.resume();
       const before = counterOf(one);
-      await until(() => counterOf(one) !== before);
+      await until('the guest to count', () => counterOf(one) !== before);
       await one.control.pause();
       const stopped = counterOf(one);
       await sleep(1);
@@ -97,7 +96,7 @@ describe('a vCPU', () => {
     const one = await vm('n');
     Atomics.store(one.words, GUEST.counter / 4, 1);
     one.control.resume();
-    await until(() => counterOf(one) === 0);
+    await until('the deepest call', () => counterOf(one) === 0);
     await one.control.pause();
     const state = one.control.captureState();
     expect(state.frames.length).toBeGreaterThan(30_000);
@@ -126,9 +125,9 @@ describe('a vCPU', () => {
   it('wakes for interrupts, loses none, and says them after a move too', async () => {
     const one = await vm('i');
     one.control.resume();
-    await until(() => one.console.length === 1);
+    await until('its first line', () => one.console.length === 1);
     one.control.raiseInterrupt(0);
-    await until(() => one.console.length === 2);
+    await until('its second line', () => one.console.length === 2);
     await one.control.pause(); // out of a wait for ever
     one.control.raiseInterrupt(3);
     const next = await vm(null);
@@ -136,7 +135,7 @@ describe('a vCPU', () => {
     next.control.raiseInterrupt(4); // before the restore: a device that was restored first
     next.control.restoreState(one.control.captureState());
     next.control.resume();
-    await until(() => next.console.length === 2);
+    await until('two lines', () => next.console.length === 2);
     next.control.raiseInterrupt(31);
     expect(await next.over()).toMatchObject({ kind: 'halted', exitCode: 3 });
     expect([...one.console, ...next.console]).toEqual(['up', 'line a', 'line d', 'line e']);
@@ -145,10 +144,10 @@ describe('a vCPU', () => {
   it('returns early from a wait when kicked', async () => {
     const one = await vm('i');
     one.control.resume();
-    await until(() => one.console.length === 1);
+    await until('its first line', () => one.console.length === 1);
     const before = counterOf(one);
     // a kick wakes a guest that sleeps; one that has not fallen asleep yet does not notice
-    await until(() => {
+    await until('the guest to wake', () => {
       one.control.kick();
       return counterOf(one) > before;
     });
@@ -157,7 +156,7 @@ describe('a vCPU', () => {
   it('says an unfinished line when it ends', async () => {
     const one = await vm('p');
     one.control.resume();
-    await until(() => one.console.length === 1);
+    await until('its first line', () => one.console.length === 1);
     await one.control.stop();
     expect(one.console).toEqual(['up', 'p']);
   });
@@ -171,7 +170,7 @@ describe('a vCPU', () => {
     one.control.setThrottle(0);
     one.control.resume();
     const before = counterOf(one);
-    await until(() => counterOf(one) > before + 100_000);
+    await until('its full speed', () => counterOf(one) > before + 100_000);
   });
 });
 
@@ -195,7 +194,7 @@ describe('a guest that traps', () => {
   it('refuses frames that are not its own, without harm', async () => {
     const one = await vm('s');
     one.control.resume();
-    await until(() => counterOf(one) > 0);
+    await until('the guest to count', () => counterOf(one) > 0);
     await one.control.pause();
     const state = one.control.captureState();
     for (const frames of [new Uint8Array(16).fill(0xff), new Uint8Array(200), new Uint8Array(4).fill(9)]) {
@@ -218,11 +217,11 @@ describe('the dirty log', () => {
     );
     const found = new Uint8Array(one.layout.ramPages);
     one.control.resume();
-    await until(() => counterOf(one) > 1000);
+    await until('the guest to write', () => counterOf(one) > 1000);
     expect(map.harvest(found)).toBe(0);
     await one.control.useBuild('logging');
     const before = counterOf(one);
-    await until(() => counterOf(one) > before + 10_000);
+    await until('the guest to write', () => counterOf(one) > before + 10_000);
     expect(map.harvest(found)).toBeGreaterThan(100);
     await one.control.useBuild('plain');
     map.harvest(found);

@@ -154,8 +154,9 @@ describe('a fault before commitment', () => {
   }
 
   it('a pause that completes late does not leave the guest standing', async () => {
-    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 100 } }, ({ vm }) => {
-      vm.hook = (call) => (call === 'pause' ? new Promise((resolve) => setTimeout(resolve, 300)) : undefined);
+    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 } }, ({ vm }) => {
+      vm.hook = (call) =>
+        call === 'pause' ? new Promise((resolve) => setTimeout(resolve, 1600)) : undefined;
     });
     expect(ended.report.outcome).toBe('failed');
     expectSourceGoesOn(ended, true);
@@ -175,9 +176,9 @@ describe('a fault before commitment', () => {
   });
 
   it('a silent source is given up by the destination', async () => {
-    const ended = await runBoth({ silenceLimitMs: 100 }, ({ device }) => {
+    const ended = await runBoth({ silenceLimitMs: 600 }, ({ device }) => {
       device!.hook = (call) =>
-        call === 'harvest' ? new Promise((resolve) => setTimeout(resolve, 500)) : undefined;
+        call === 'harvest' ? new Promise((resolve) => setTimeout(resolve, 1600)) : undefined;
     });
     expect(ended.report.error).toContain('silent');
     expectSourceGoesOn(ended, true);
@@ -232,9 +233,9 @@ it('a destination that takes nothing any more is given up', async () => {
 
 describe('a fault after commitment', () => {
   it('no answer to COMMIT: the source stays stopped and says so', async () => {
-    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 300 } }, ({ host }) => {
+    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 } }, ({ host }) => {
       host.hook = (call) =>
-        call === 'resume' ? new Promise((resolve) => setTimeout(resolve, 600)) : undefined;
+        call === 'resume' ? new Promise((resolve) => setTimeout(resolve, 1600)) : undefined;
     });
     expect(ended.report).toMatchObject({
       outcome: 'outcome-unknown',
@@ -290,7 +291,7 @@ describe('a fault after commitment', () => {
 });
 
 it('whatever happens whenever: never two guests, and never none without saying so', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   const fault = fc.record({
     kind: fc.constantFrom('cancel', 'cut', 'give-up'),

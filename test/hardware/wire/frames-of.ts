@@ -29,11 +29,14 @@ export function send(wire: Wire, frame: Uint8Array): boolean {
   return taken;
 }
 
+/** A limit on patience, not on speed: another thread may be long in starting. */
+const PATIENCE_MS = 30_000;
+
 /** Polls the event loop until the condition holds; fails loudly after a while instead of hanging. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let turn = 0; turn < 4000; turn++) {
-    if (condition()) return;
+  const endMs = performance.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`waited in vain for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  throw new Error(`waited in vain for: ${what}`);
 }
