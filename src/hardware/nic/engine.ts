@@ -36,11 +36,13 @@ const RX_BUDGET = 64;
 const TX_BUDGET = 64;
 /**
  * While more waits than a step can take, interrupts wait too: the host pays for each with a thread that wakes, and with
- * many guests each would be woken for every packet. No queue's waits for longer than a step of its own would have made
- * it wait, nor anybody's longer than this.
+ * many guests each would be woken for every packet (ten microseconds of a core and more, where a packet takes one). No
+ * queue's waits for longer than a step of its own would have made it wait, nor anybody's longer than this; where many queues
+ * share the engine, than a step's time for each of them.
  */
 const MOST_HELD_PACKETS = 64;
 const MOST_HELD_NS = 3_000_000;
+const MOST_HELD_NS_PER_QUEUE = 150_000;
 
 export interface NicEngineOptions {
   readonly shared: NicShared;
@@ -161,8 +163,11 @@ export class NicEngine {
 
   #mayHold(nowNs: number): boolean {
     if (this.#heldSinceNs === 0) this.#heldSinceNs = nowNs;
-    const most = Math.max(this.#rx.queues.mostWaiting, this.#tx.queues.mostWaiting);
-    return most < MOST_HELD_PACKETS && nowNs - this.#heldSinceNs < MOST_HELD_NS;
+    const rx = this.#rx.queues;
+    const tx = this.#tx.queues;
+    if (Math.max(rx.mostWaiting, tx.mostWaiting) >= MOST_HELD_PACKETS) return false;
+    const mostNs = MOST_HELD_NS_PER_QUEUE * (rx.pendingCount + tx.pendingCount);
+    return nowNs - this.#heldSinceNs < Math.max(MOST_HELD_NS, mostNs);
   }
 
   #raise(): void {
