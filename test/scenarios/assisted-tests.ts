@@ -15,7 +15,7 @@ export function assistedTests(guest: AssistedGuest): () => AssistedRun {
     async (step, phase) => {
       await run.expectUndone(step, phase);
     },
-    60_000,
+    180_000,
   );
   return () => run;
 }

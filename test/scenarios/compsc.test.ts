@@ -11,4 +11,4 @@ test('there and back: no page differs, the statistics go on, the driver replays 
   await run().hop();
   const seen = run().end();
   expect(seen.reordered).toBe(0);
-}, 60_000);
+}, 180_000);

@@ -4,9 +4,12 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EchoProbe } from '../../src/measure/load/echo-probe.js';
+import { SeverableLink } from './severable-link.js';
 import { GUEST_IP, repliesGoOn, Shuttle, until } from './shuttle.js';
 
 const TRACKER = 'srvm tracker';
+/** Bytes a second: some seconds for what this guest has, in which a question is answered on any machine. */
+const SLOWLY = 300_000;
 const onLinux = process.platform === 'linux';
 
 let shuttle: Shuttle;
@@ -21,6 +24,16 @@ afterAll(() => shuttle?.close());
 const trackers = async (of = shuttle.here): Promise<number> =>
   (await shuttle.threads(of)).filter((name) => name === TRACKER).length;
 
+/** How many there are as soon as there is any. */
+async function trackersThere(): Promise<number> {
+  let seen = 0;
+  await until('the tracker has come', async () => (seen = await trackers()) > 0);
+  return seen;
+}
+
+const hasten = (): Promise<unknown> =>
+  shuttle.here.qmp.execute('migrate-set-parameters', { 'max-bandwidth': 0 });
+
 test.skipIf(!onLinux).each(['scan', 'shadow-doorbell'] as const)('%s', async (mode) => {
   await repliesGoOn(probe);
   const { here: source, there: destination } = shuttle;
@@ -28,20 +41,24 @@ test.skipIf(!onLinux).each(['scan', 'shadow-doorbell'] as const)('%s', async (mo
   expect(before).not.toContain(TRACKER);
 
   const inPhase: Record<string, Promise<number>> = {};
+  // reservation lasts until the question asked in it has been answered, pre-copy until a core has been seen
+  const link = await SeverableLink.open(`${shuttle.lab.folder}/${mode}.sock`, shuttle.uri);
+  let reserved = (): void => {};
+  link.answersAfter = new Promise<void>((resolve) => {
+    reserved = resolve;
+  });
   const report = await shuttle.attempt({
     mode,
-    // slow enough that a question asked in pre-copy is answered there
-    maxBandwidth: 10_000_000,
+    uri: link.uri,
+    maxBandwidth: SLOWLY,
     watcher: {
       onPhase: (phase) => {
-        if (phase === 'reservation') inPhase[phase] ??= trackers(source);
-      },
-      onRound: ({ round }) => {
-        // round 1 is over, a second is to come: the core must be there now
-        if (round === 1) inPhase['pre-copy'] ??= trackers(source);
+        if (phase === 'reservation') inPhase[phase] ??= trackers(source).finally(reserved);
+        if (phase === 'pre-copy') inPhase[phase] ??= trackersThere().finally(hasten);
       },
     },
   });
+  await link.close();
   expect(report.outcome, report.error ?? '').toBe('completed');
   expect(await inPhase['reservation']).toBe(0);
   expect(await inPhase['pre-copy']).toBe(1);
@@ -56,22 +73,18 @@ test.skipIf(!onLinux).each(['scan', 'shadow-doorbell'] as const)('%s', async (mo
 
 test.skipIf(!onLinux)('none is left by a migration that is cancelled in pre-copy', async () => {
   const before = await shuttle.threads();
-  let cancelled: Promise<unknown> | null = null;
-  let seen = 0;
+  let cancelled: Promise<number> | null = null;
   const report = await shuttle.attempt({
-    maxBandwidth: 5_000_000,
+    maxBandwidth: SLOWLY,
     watcher: {
       onPhase: (phase) => {
         if (phase !== 'pre-copy') return;
-        cancelled ??= until('the tracker has come', async () => (seen = await trackers()) === 1).then(() =>
-          shuttle.here.qmp.execute('migrate_cancel'),
-        );
+        cancelled ??= trackersThere().finally(() => shuttle.here.qmp.execute('migrate_cancel'));
       },
     },
   });
-  await cancelled;
+  expect(await cancelled).toBe(1);
   expect(report.outcome).toBe('cancelled');
-  expect(seen).toBe(1);
   await until('its threads have ended', async () => (await shuttle.threads()).length <= before.length);
   expect(await trackers()).toBe(0);
   await repliesGoOn(probe);

@@ -72,7 +72,7 @@ test.each(CASES)(
       expect(after[index]! > before[index]!, `counter ${index}`).toBe(true);
     }
   },
-  30_000 + HOPS * 20_000,
+  150_000 + HOPS * 20_000,
 );
 
 function storeTraffic({ station }: Shuttle): Traffic {

@@ -27,7 +27,7 @@ describe('an unmodified guest', () => {
       });
       probe.start();
       await repliesGoOn(probe);
-      const report = await shuttle.hop({ plugin: `plugins/${method}` });
+      const report = await shuttle.hop({ plugin: `plugins/${method}`, slowFirstRound: true });
       await repliesGoOn(probe);
       probe.stop();
       expectClean(report, method === 'iommu-dirty');
@@ -39,6 +39,6 @@ describe('an unmodified guest', () => {
           rxTailWrites: expect.toSatisfy((n: number) => n > 0),
         });
     },
-    60_000,
+    120_000,
   );
 });

@@ -6,7 +6,7 @@ import { COUNTER, GUEST_IP, repliesGoOn, Shuttle, until } from './shuttle.js';
 
 const SOAK = process.env['SRVM_SOAK'] === '1';
 const HOPS = SOAK ? 20 : 2;
-const LIMIT_MS = SOAK ? 900_000 : 120_000;
+const LIMIT_MS = SOAK ? 900_000 : 180_000;
 
 describe('a guest with a paravirtual NIC', () => {
   let shuttle: Shuttle | null = null;

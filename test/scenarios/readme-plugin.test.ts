@@ -3,10 +3,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Lab, sleep } from '../../src/cli/lab.js';
+import { Lab } from '../../src/cli/lab.js';
 import { PACKAGE_ROOT } from '../../src/control/package-root.js';
 import { EchoProbe } from '../../src/measure/load/echo-probe.js';
 import { migrateAndWait } from './migrations.js';
+import { repliesGoOn } from './shuttle.js';
 
 /** A folder as a plugin's author has it: the module, its package.json, srvm among its packages. */
 function pluginFolder(): string {
@@ -39,15 +40,14 @@ test("the README's plugin catches every DMA-written page", async () => {
       rateHz: 1000,
     });
     probe.start();
-    while (probe.report().replies < 200) await sleep(10);
+    await repliesGoOn(probe, 200);
     const report = await migrateAndWait(source.qmp, uri, { plugin, slowFirstRound: true });
     expect(report.error).toBeNull();
     expect(report.verdict?.pagesDiffering).toBe(0);
     expect(report.dmaCoverage?.pagesWritten).toBeGreaterThan(0);
     expect(report.dmaCoverage?.pagesMissed).toBe(0);
     expect(report.tracker?.counters['pagesCollected']).toBeGreaterThan(0);
-    const before = probe.report().replies;
-    while (probe.report().replies < before + 200) await sleep(10);
+    await repliesGoOn(probe, 200);
     expect(probe.report()).toMatchObject({ corrupt: 0, duplicates: 0 });
     expect(await destination.qmp.execute('query-status')).toMatchObject({ running: true });
   } finally {

@@ -7,6 +7,8 @@ export class SeverableLink {
   readonly #sockets = new Set<Socket>();
   /** Answers of the destination are kept back. */
   holdAnswers = false;
+  /** Answers of the destination come after this. */
+  answersAfter: Promise<unknown> | null = null;
   /** Answers of the destination take this long: time to see what the source does with one before the next comes. */
   answerDelayMs = 0;
   /** By the source, so far. */
@@ -51,7 +53,10 @@ export class SeverableLink {
       from.on('data', (chunk) => {
         if (from === near) this.bytesSent += chunk.length;
         else if (this.holdAnswers) return;
-        else if (this.answerDelayMs > 0) {
+        else if (this.answersAfter !== null) {
+          void this.answersAfter.then(() => to.writable && to.write(chunk));
+          return;
+        } else if (this.answerDelayMs > 0) {
           setTimeout(() => to.writable && to.write(chunk), this.answerDelayMs);
           return;
         }

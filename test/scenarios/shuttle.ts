@@ -17,7 +17,7 @@ import { migrateAndWait, type ScenarioMigration } from './migrations.js';
 export const GUEST_IP = '10.0.0.2';
 const STATION_IP = '10.0.0.1';
 const STATION_MAC = '52:54:00:00:00:fe';
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 export interface ShuttleOptions {
   /** Folder of the image; its defaults hold where nothing else is said. */

@@ -77,5 +77,5 @@ test(
     await shuttle.there.qmp.execute('x-srvm-vif-remove', { name: 'vif0' });
     expect(await vifsOf(shuttle.there)).toEqual([]);
   },
-  60_000 + HOPS * 15_000,
+  150_000 + HOPS * 15_000,
 );

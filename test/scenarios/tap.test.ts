@@ -37,7 +37,7 @@ afterAll(() => {
 test.skipIf(reason !== null)('ping through a TAP device goes on through a migration', () => {
   const run = spawnSync('ip', ['netns', 'exec', NAMESPACE, process.execPath, join(here, 'tap-inside.js')], {
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout: 150_000,
   });
   expect(run.status, run.stderr).toBe(0);
   const result = JSON.parse(run.stdout.trim().split('\n').at(-1)!) as {
