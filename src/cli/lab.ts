@@ -15,7 +15,7 @@ import { QmpClient } from '../control/qmp-client.js';
 import { controlSocketOf } from '../control/runtime-dir.js';
 import { realClock } from '../hardware/clock.js';
 import { createCable } from '../hardware/wire/cable.js';
-import { LearningSwitch } from '../hardware/wire/learning-switch.js';
+import { LearningSwitch, SOCKET_QUIET_MS } from '../hardware/wire/learning-switch.js';
 import { openWire } from '../hardware/wire/open.js';
 import { runSwitch } from '../hardware/wire/switch-loop.js';
 import { TrafficPeer } from '../measure/load/traffic-peer.js';
@@ -46,7 +46,7 @@ export class Lab {
 
   private constructor(folder: string) {
     this.folder = folder;
-    this.fabric = new LearningSwitch({ clock: realClock });
+    this.fabric = new LearningSwitch({ clock: realClock, moveQuietMs: SOCKET_QUIET_MS });
     this.#loop = runSwitch(this.fabric);
   }
 

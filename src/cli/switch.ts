@@ -1,7 +1,7 @@
 /** `srvm switch`: a learning switch with any number of ports, until it is interrupted. */
 import { Command } from 'commander';
 import { realClock } from '../hardware/clock.js';
-import { LearningSwitch } from '../hardware/wire/learning-switch.js';
+import { LearningSwitch, SOCKET_QUIET_MS } from '../hardware/wire/learning-switch.js';
 import { openWire } from '../hardware/wire/open.js';
 import { runSwitch } from '../hardware/wire/switch-loop.js';
 import { OptionError } from './options.js';
@@ -35,7 +35,7 @@ export function switchCommand(): Command {
     )
     .action(async (options: SwitchOptions) => {
       if (options.port.length < 1) throw new OptionError('--port: a switch needs at least one port');
-      const fabric = new LearningSwitch({ clock: realClock });
+      const fabric = new LearningSwitch({ clock: realClock, moveQuietMs: SOCKET_QUIET_MS });
       for (const [index, spec] of options.port.entries()) {
         const server = asServerSpec(spec);
         const wire = openWire(index === 0 && options.pcap ? `pcap:${options.pcap},${server}` : server);

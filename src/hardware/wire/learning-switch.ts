@@ -3,6 +3,10 @@
  * learn the source, look the destination up, then forward, flood or filter. A station that is heard behind another
  * port has moved (that is how an announcement after a migration redirects traffic). A port that loses its link
  * forgets its stations.
+ *
+ * A switch of silicon takes frames as they come. This one looks at its ports in turn, and where its wires are sockets, what a
+ * station sent before it moved may still wait in one: `moveQuietMs` has the new port wait until the old one has been looked
+ * at and was quiet for a moment, in which a host that was behind its socket hands over the rest.
  */
 import type { Clock } from '../clock.js';
 import { MacTable } from './mac-table.js';
@@ -14,12 +18,22 @@ export interface LearningSwitchOptions {
   readonly maxStations?: number;
   /** A silent station is forgotten after this long. */
   readonly ageMs?: number;
+  /** How long a station must have been quiet at its old port before it is heard at another; 0: it is followed at once. */
+  readonly moveQuietMs?: number;
 }
 
 const DEFAULT_MAX_STATIONS = 4096;
 const DEFAULT_AGE_MS = 300_000;
 const AGEING_INTERVAL_NS = 1e9;
 const MIN_FRAME_BYTES = 14;
+/** For `moveQuietMs` between sockets. No pause of a migration is much shorter: who has read all by then is not held up. */
+export const SOCKET_QUIET_MS = 2;
+/**
+ * A port is held no longer than so: two stations of one address, both talking, are not this switch's to part. Both count: a
+ * switch that is short of a core takes few steps, one that is busy takes many at once.
+ */
+const LONGEST_HOLD_MS = 100;
+const LONGEST_HOLD_STEPS = 100;
 
 export interface SwitchPortStats {
   readonly name: string;
@@ -51,6 +65,9 @@ interface Port {
   readonly wire: Wire;
   readonly sink: FrameSink;
   linkWasUp: boolean;
+  /** Since when its next frame has waited for another port; 0: it does not. */
+  heldSinceMs: number;
+  heldSteps: number;
   forwarded: number;
   flooded: number;
   filtered: number;
@@ -63,12 +80,17 @@ export class LearningSwitch {
   private readonly clock: Clock;
   private readonly ports: Port[] = [];
   private readonly table: MacTable;
+  private readonly moveQuietMs: number;
   private nextAgeingNs = 0;
   /** Time of this step: one reading of the clock serves every frame of it. */
   private nowMs = 0;
+  /** How long a station that moves must have been quiet. */
+  private quietMs = 0;
+  private isHeld = false;
 
   constructor(options: LearningSwitchOptions) {
     this.clock = options.clock;
+    this.moveQuietMs = options.moveQuietMs ?? 0;
     this.table = new MacTable(options.maxStations ?? DEFAULT_MAX_STATIONS, options.ageMs ?? DEFAULT_AGE_MS);
   }
 
@@ -80,6 +102,8 @@ export class LearningSwitch {
       wire,
       sink: (bytes, offset, length) => this.forward(index, bytes, offset, length),
       linkWasUp: wire.linkUp,
+      heldSinceMs: 0,
+      heldSteps: 0,
       forwarded: 0,
       flooded: 0,
       filtered: 0,
@@ -99,10 +123,24 @@ export class LearningSwitch {
       this.nextAgeingNs = nowNs + AGEING_INTERVAL_NS;
     }
     let moved = 0;
-    for (const port of this.ports) moved += port.wire.receive(port.sink, budget);
+    // no move before every old port has been looked at
+    const first = this.moveQuietMs > 0 ? Number.POSITIVE_INFINITY : 0;
+    for (const port of this.ports) moved += this.take(port, budget, first);
+    for (const port of this.ports) {
+      if (port.heldSinceMs === 0) continue;
+      const isPatient =
+        port.heldSteps++ < LONGEST_HOLD_STEPS || this.nowMs - port.heldSinceMs < LONGEST_HOLD_MS;
+      moved += this.take(port, budget, isPatient ? this.moveQuietMs : 0);
+    }
     for (const port of this.ports) port.wire.flush();
     this.watchLinks();
     return moved;
+  }
+
+  /** When step() is to be called though no port wakes its holder; Infinity: no need. */
+  nextDueNs(): number {
+    const isHeld = this.ports.some(({ heldSinceMs }) => heldSinceMs !== 0);
+    return isHeld ? (this.nowMs + this.moveQuietMs) * 1e6 : Number.POSITIVE_INFINITY;
   }
 
   stats(): SwitchStats {
@@ -129,6 +167,19 @@ export class LearningSwitch {
     await Promise.all(this.ports.map((port) => port.wire.close()));
   }
 
+  private take(port: Port, budget: number, quietMs: number): number {
+    this.quietMs = quietMs;
+    this.isHeld = false;
+    const taken = port.wire.receive(port.sink, budget);
+    if (!this.isHeld) {
+      port.heldSinceMs = 0;
+    } else if (taken > 0 || port.heldSinceMs === 0) {
+      port.heldSinceMs = this.nowMs;
+      port.heldSteps = 0;
+    }
+    return taken;
+  }
+
   private watchLinks(): void {
     for (let index = 0; index < this.ports.length; index++) {
       const port = this.ports[index]!;
@@ -138,7 +189,7 @@ export class LearningSwitch {
     }
   }
 
-  /** A switch never holds a frame back: what a full port cannot take is lost there, so the answer is always true. */
+  /** What a full port cannot take is lost there. False: the frame waits for what its station sent from its old port. */
   private forward(from: number, bytes: Uint8Array, offset: number, length: number): boolean {
     const source = this.ports[from]!;
     if (length < MIN_FRAME_BYTES) {
@@ -147,7 +198,13 @@ export class LearningSwitch {
     }
     const sourceHigh = (bytes[offset + 6]! << 8) | bytes[offset + 7]!;
     const sourceLow = readU32(bytes, offset + 8);
-    if ((sourceHigh & 0x100) === 0) this.table.learn(sourceHigh, sourceLow, from, this.nowMs);
+    if (
+      (sourceHigh & 0x100) === 0 &&
+      !this.table.learn(sourceHigh, sourceLow, from, this.nowMs, this.quietMs)
+    ) {
+      this.isHeld = true;
+      return false;
+    }
 
     const targetHigh = (bytes[offset]! << 8) | bytes[offset + 1]!;
     const to = (targetHigh & 0x100) !== 0 ? -1 : this.table.lookup(targetHigh, readU32(bytes, offset + 2));

@@ -6,6 +6,8 @@
 const EMPTY = -1;
 /** Slots per station the table may hold: keeps probe chains short. */
 const SLOTS_PER_STATION = 2;
+/** A station that has moved so lately moves again at once: a late frame of its old port's is no reason to hold the new one up. */
+const SETTLED_AFTER_MS = 1000;
 
 export class MacTable {
   size = 0;
@@ -19,6 +21,7 @@ export class MacTable {
   private readonly low: Int32Array;
   private readonly port: Int32Array;
   private readonly seenMs: Float64Array;
+  private readonly movedMs: Float64Array;
 
   constructor(maxStations: number, ageMs: number) {
     this.maxStations = maxStations;
@@ -29,6 +32,7 @@ export class MacTable {
     this.low = new Int32Array(slots);
     this.port = new Int32Array(slots).fill(EMPTY);
     this.seenMs = new Float64Array(slots);
+    this.movedMs = new Float64Array(slots);
   }
 
   /** The port behind which the station was last heard, or -1. */
@@ -36,22 +40,28 @@ export class MacTable {
     return this.port[this.slotOf(high, low)]!;
   }
 
-  learn(high: number, low: number, port: number, nowMs: number): void {
+  /** False: it moves, and was heard at its old port less than `quietMs` ago. */
+  learn(high: number, low: number, port: number, nowMs: number, quietMs = 0): boolean {
     const slot = this.slotOf(high, low);
     const known = this.port[slot]!;
     if (known === EMPTY) {
       if (this.size >= this.maxStations) {
         this.refused++;
-        return;
+        return true;
       }
       this.high[slot] = high;
       this.low[slot] = low | 0;
+      this.movedMs[slot] = Number.NEGATIVE_INFINITY;
       this.size++;
     } else if (known !== port) {
+      const hasSettled = nowMs - this.movedMs[slot]! >= SETTLED_AFTER_MS;
+      if (hasSettled && nowMs - this.seenMs[slot]! < quietMs) return false;
+      this.movedMs[slot] = nowMs;
       this.moves++;
     }
     this.port[slot] = port;
     this.seenMs[slot] = nowMs;
+    return true;
   }
 
   countOf(port: number): number {
@@ -81,21 +91,23 @@ export class MacTable {
 
   /** Keeps some entries and puts them where an empty table would: no tombstones, so probe chains never grow. */
   private rebuild(keep: (slot: number) => boolean): void {
-    const kept: [number, number, number, number][] = [];
+    const kept: [number, number, number, number, number][] = [];
     let dropped = false;
     for (let slot = 0; slot <= this.mask; slot++) {
       if (this.port[slot] === EMPTY) continue;
-      if (keep(slot)) kept.push([this.high[slot]!, this.low[slot]!, this.port[slot]!, this.seenMs[slot]!]);
+      const times = [this.seenMs[slot]!, this.movedMs[slot]!] as const;
+      if (keep(slot)) kept.push([this.high[slot]!, this.low[slot]!, this.port[slot]!, ...times]);
       else dropped = true;
     }
     if (!dropped) return;
     this.port.fill(EMPTY);
-    for (const [high, low, port, seenMs] of kept) {
+    for (const [high, low, port, seenMs, movedMs] of kept) {
       const slot = this.slotOf(high, low);
       this.high[slot] = high;
       this.low[slot] = low;
       this.port[slot] = port;
       this.seenMs[slot] = seenMs;
+      this.movedMs[slot] = movedMs;
     }
     this.size = kept.length;
   }

@@ -9,7 +9,7 @@ export function runSwitch(fabric: LearningSwitch): LoopHandle {
   const loop = driveFromEventLoop(
     {
       step: () => fabric.step(),
-      nextDueNs: () => Number.POSITIVE_INFINITY,
+      nextDueNs: () => fabric.nextDueNs(),
       get onWake() {
         return fabric.onWake;
       },

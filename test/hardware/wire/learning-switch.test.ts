@@ -7,7 +7,7 @@ import type { Wire } from '../../../src/hardware/wire/wire.js';
 import { drain, frameOf, send } from './frames-of.js';
 import { manualClock } from './manual-clock.js';
 
-function build(ports: number, options: { maxStations?: number; ageMs?: number } = {}) {
+function build(ports: number, options: { maxStations?: number; ageMs?: number; moveQuietMs?: number } = {}) {
   const clock = manualClock();
   const fabric = new LearningSwitch({ clock, ...options });
   const stations: Wire[] = [];
@@ -66,6 +66,71 @@ describe('learning switch', () => {
     pass(1, 9, 1);
     expect(pass(2, 1, 7)).toEqual([0, 1, 0]);
     expect(fabric.stats().moves).toBe(1);
+  });
+
+  describe.each([
+    [0, 1],
+    [1, 0],
+  ])('between sockets, a station that moves from port %i to port %i', (from, to) => {
+    const STATION = 1;
+    const PEER = 7;
+    const QUIET_MS = 2;
+
+    function movingStation() {
+      const bench = build(3, { moveQuietMs: QUIET_MS });
+      const { clock, fabric, stations } = bench;
+      const say = (port: number, frames: number): void => {
+        for (let i = 0; i < frames; i++) send(stations[port]!, frameOf(PEER, STATION));
+      };
+      const heard = (): number => {
+        fabric.step();
+        return drain(stations[2]!).length;
+      };
+      send(stations[2]!, frameOf(9, PEER));
+      say(from, 1);
+      expect(heard()).toBe(1);
+      return { clock, fabric, say, heard };
+    }
+
+    it('is heard at its old port first, however its frames were found', () => {
+      const { clock, fabric, say, heard } = movingStation();
+      clock.advanceMs(60);
+      say(to, 3);
+      say(from, 2);
+      expect(heard()).toBe(2);
+      // the rest of what it sent from there comes out of its socket
+      clock.advanceMs(QUIET_MS / 2);
+      say(from, 1);
+      expect(heard()).toBe(1);
+      expect(fabric.nextDueNs()).toBe(clock.nowNs() + QUIET_MS * 1e6);
+      clock.advanceMs(QUIET_MS);
+      expect([heard(), fabric.nextDueNs()]).toEqual([3, Number.POSITIVE_INFINITY]);
+      expect(fabric.stats().moves).toBe(1);
+    });
+
+    it('is followed at once when it was quiet before, and not held up by a late frame', () => {
+      const { clock, fabric, say, heard } = movingStation();
+      clock.advanceMs(QUIET_MS);
+      say(to, 1);
+      expect(heard()).toBe(1);
+      say(from, 1);
+      expect(heard()).toBe(1);
+      say(to, 1);
+      expect(heard()).toBe(1);
+      expect(fabric.stats().moves).toBe(3);
+    });
+
+    it('is not held for ever where another talks with its address', () => {
+      const { clock, say, heard } = movingStation();
+      say(to, 1);
+      let frames = 0;
+      for (let ms = 0; ms < 200; ms++) {
+        say(from, 1);
+        frames += heard();
+        clock.advanceMs(1);
+      }
+      expect(frames).toBe(201);
+    });
   });
 
   it('forgets the silent after a time, and a port whose link went down', async () => {
