@@ -6,7 +6,6 @@
  * layout, which it leaves unused, and looked for there in each mapping of the right size and kind. No stamp, no answer: the
  * caller then reads every page, which is always right.
  */
-import { randomFillSync } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { PAGE_BYTES } from '../hardware/units.js';
 import { layoutFor } from '../machine/layout.js';
@@ -37,7 +36,7 @@ export function findBackedPages(memory: WebAssembly.Memory, ramBytes: number): B
 }
 
 function findMapping(bytes: Uint8Array, stampAt: number): number | null {
-  const stamp = randomFillSync(Buffer.alloc(STAMP_BYTES));
+  const stamp = randomStamp();
   let own: number | null = null;
   try {
     bytes.set(stamp, stampAt);
@@ -54,6 +53,13 @@ function findMapping(bytes: Uint8Array, stampAt: number): number | null {
     if (own !== null) closeSync(own);
     bytes.fill(0, stampAt, stampAt + STAMP_BYTES);
   }
+}
+
+/** No secret: by chance only does other memory hold it, at this place in a mapping of this size. */
+function randomStamp(): Buffer {
+  const stamp = Buffer.alloc(STAMP_BYTES);
+  for (let at = 0; at < STAMP_BYTES; at += 4) stamp.writeUInt32LE(Math.floor(Math.random() * 2 ** 32), at);
+  return stamp;
 }
 
 /** Starts of private, anonymous, writable mappings of at least this length. */

@@ -1,7 +1,9 @@
 /**
  * A file as a channel: saving writes the stream to it, restoring reads it back. Nobody answers.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+// taken from here it is loaded when a file is opened: most migrations have none
+import { promises as files } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import type { ByteSink, Channel } from './channel.js';
 import { ChannelError, messageOf } from './errors.js';
 
@@ -54,7 +56,7 @@ class FileChannel implements Channel {
 
 export async function openFileChannel(path: string, mode: 'save' | 'restore'): Promise<Channel> {
   try {
-    return new FileChannel(await open(path, mode === 'save' ? 'w' : 'r'), path);
+    return new FileChannel(await files.open(path, mode === 'save' ? 'w' : 'r'), path);
   } catch (error) {
     throw new ChannelError(`cannot open ${path}: ${messageOf(error)}`);
   }

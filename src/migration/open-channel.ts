@@ -1,7 +1,7 @@
 /**
  * From an address to a channel: the one place that knows all kinds.
  */
-import { unlink } from 'node:fs/promises';
+import { promises as files } from 'node:fs';
 import { type Address, type Channel, formatAddress } from './channel.js';
 import type { ListeningChannel } from './destination-stream.js';
 import { openFileChannel } from './file-channel.js';
@@ -25,7 +25,7 @@ export async function listenChannel(address: Address): Promise<ListeningChannel>
     accept: () => listener.accept(),
     async close() {
       await listener.close();
-      if (address.kind === 'unix') await unlink(address.path).catch(() => {});
+      if (address.kind === 'unix') await files.unlink(address.path).catch(() => {});
     },
   };
 }
