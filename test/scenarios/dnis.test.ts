@@ -12,9 +12,9 @@ import { GUEST_IP, repliesGoOn, Shuttle, until } from './shuttle.js';
 
 const PLUGIN = 'plugins/dnis';
 const FAULTY = 'test/scenarios/plugins/faulty-help';
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 /** Slow enough that something can happen in pre-copy. */
-const SLOW = 8_000_000;
+const SLOW = 2_000_000;
 
 let shuttle: Shuttle;
 let probe: EchoProbe;
@@ -131,7 +131,7 @@ describe('the source has its VF back, and can be migrated again', () => {
         async () => shuttle.there.child.kill('SIGKILL'),
       ];
       for (const strike of strikes) {
-        const attempt = shuttle.attempt({ plugin: PLUGIN, maxBandwidth: 2_000_000 });
+        const attempt = shuttle.attempt({ plugin: PLUGIN, maxBandwidth: SLOW / 4 });
         await until('the VF is away', async () => !(await guestInfo()).vfs[0]!.plugged);
         await sleep(50);
         await strike();

@@ -30,7 +30,7 @@ describe('the plugin throws', () => {
       plugin: FAULTY,
       pluginOptions: { mode: 'shadow-doorbell', 'throw-in': place },
       // a core needs its turns before it throws
-      ...(place === 'core' ? { maxBandwidth: 20_000_000 } : {}),
+      ...(place === 'core' ? { maxBandwidth: 2_000_000 } : {}),
     });
     await scene.expectGuestGoesOn(report, 'failed', phase);
     expect(report.error).toContain('as asked for');
@@ -47,7 +47,7 @@ describe('the plugin hangs', () => {
     const report = await scene.shuttle.attempt({
       plugin: FAULTY,
       pluginOptions: { mode: 'shadow-doorbell', 'hang-in': place },
-      ...(place === 'core' ? { maxBandwidth: 20_000_000 } : {}),
+      ...(place === 'core' ? { maxBandwidth: 2_000_000 } : {}),
     });
     await scene.expectGuestGoesOn(report, 'failed', phase);
     expect(report.error).toContain('faulty');

@@ -43,7 +43,7 @@ function pollUntilDone(bar: VfBar, total: number): { seen: number; interrupts: n
   let handled = 0;
   let seen = 0;
   while (seen < total) {
-    if (Atomics.wait(words, WORD.interrupts, handled, 3000) === 'timed-out') break;
+    if (Atomics.wait(words, WORD.interrupts, handled, 20_000) === 'timed-out') break;
     handled = Atomics.load(words, WORD.interrupts);
     seen = Atomics.load(words, WORD.work);
     bar.write32(0, at.VF.VTEIMS, 1);
@@ -63,7 +63,7 @@ describe('two threads', () => {
 
   it('see ENABLE follow at the first read although the engine was asleep', () => {
     const bar = startEngine('settle', 0);
-    Atomics.wait(words, WORD.work, 0, 5000);
+    Atomics.wait(words, WORD.work, 0, 20_000);
     let late = 0;
     for (let i = 0; i < 200; i++) {
       bar.write32(0, 0x1028, at.DCTL_ENABLE);
