@@ -17,6 +17,7 @@ import type { Chart } from '../measure/html-page.js';
 import { EchoProbe, type EchoProbeReport } from '../measure/load/echo-probe.js';
 import { KvClient, type KvReport } from '../measure/load/kv-client.js';
 import type { TimeSeriesReport } from '../measure/load/time-series.js';
+import type { TrafficPeer } from '../measure/load/traffic-peer.js';
 import type { MigrationReport, RoundReport } from '../migration/report.js';
 import { followMigration } from './follow-migration.js';
 import { Lab, LabError, sleep } from './lab.js';
@@ -85,18 +86,7 @@ async function runDemo(options: DemoOptions): Promise<void> {
     ]);
     const { address } = await destination.qmp.execute<{ address: string }>('x-srvm-query-incoming');
 
-    const peer = lab.peer(PEER_MAC, '10.0.0.1');
-    const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: PROBE_HZ });
-    const client = new KvClient({
-      peer,
-      random: seededRandom(LOAD_SEED),
-      targetIp: GUEST_IP,
-      keys: Math.floor((Number(options.megabytes) * 0.75 * 2 ** 20) / VALUE_BYTES),
-      minValueBytes: VALUE_BYTES - 128,
-      maxValueBytes: VALUE_BYTES + 128,
-      rateHz: Number(options.rate),
-      window: 64,
-    });
+    const { probe, client } = loadsOf(lab.peer(PEER_MAC, '10.0.0.1'), options);
     probe.start();
     client.start();
     await until('the store is filled', () => client.phase === 'mixed');
@@ -135,6 +125,21 @@ async function runDemo(options: DemoOptions): Promise<void> {
   } finally {
     await lab.close();
   }
+}
+
+function loadsOf(peer: TrafficPeer, options: DemoOptions): { probe: EchoProbe; client: KvClient } {
+  const probe = new EchoProbe({ peer, targetIp: GUEST_IP, rateHz: PROBE_HZ });
+  const client = new KvClient({
+    peer,
+    random: seededRandom(LOAD_SEED),
+    targetIp: GUEST_IP,
+    keys: Math.floor((Number(options.megabytes) * 0.75 * 2 ** 20) / VALUE_BYTES),
+    minValueBytes: VALUE_BYTES - 128,
+    maxValueBytes: VALUE_BYTES + 128,
+    rateHz: Number(options.rate),
+    window: 64,
+  });
+  return { probe, client };
 }
 
 function requireCompleted(report: MigrationReport): void {

@@ -37,76 +37,36 @@ export interface Block {
 type Of = (trial: Trial, method: Method) => number | null;
 type Row = readonly [name: string, of: Of];
 
+/** Which of a method's trials a figure is taken from. */
+type From = (each: MethodTrials) => readonly Trial[];
+
+// where only one kind of load was asked for, every figure is of that one
+const saturated: From = (each) => (each.saturated.length > 0 ? each.saturated : each.steady);
+const steady: From = (each) => (each.steady.length > 0 ? each.steady : each.saturated);
+
 /** @param payloadBits of one datagram. */
 export function blocksOf(methods: readonly MethodTrials[], payloadBits: number): Block[] {
-  const gbps = (perSecond: number): number => (perSecond * payloadBits) / 1e9;
-  const saturated = (each: MethodTrials) => (each.saturated.length > 0 ? each.saturated : each.steady);
-  const steady = (each: MethodTrials) => (each.steady.length > 0 ? each.steady : each.saturated);
-  const block = (
-    title: string,
-    trials: (each: MethodTrials) => readonly Trial[],
-    rows: readonly Row[],
-  ): Block => ({
+  const block = (title: string, from: From, rows: readonly Row[]): Block => ({
     title,
     methods: methods.map((each) =>
       rows.map(([name, of]) => ({
         name,
-        spread: spreadOf(trials(each).map((trial) => of(trial, each.method))),
+        spread: spreadOf(from(each).map((trial) => of(trial, each.method))),
       })),
     ),
   });
   const all = methods.flatMap((each) => [...each.steady, ...each.saturated]);
-  // where only one kind of load was asked for, every figure is of that one, and says so
+  // and says so
   const isAny = (kind: 'steady' | 'saturated'): boolean => methods.some((each) => each[kind].length > 0);
   const whenSaturated = isAny('saturated') ? 'saturated' : 'at the steady rate';
   const whenSteady = isAny('steady') ? 'at the steady rate' : 'saturated';
+
   return [
-    block(`throughput, Gb/s of payload, ${whenSaturated}`, saturated, [
-      ['before', ({ before }) => gbps(before.perSecond)],
-      ['during', ({ during }) => gbps(during.perSecond)],
-      ['after', ({ after }) => gbps(after.perSecond)],
-      ['during/before %', ({ before, during }) => ratio(during.perSecond * 100, before.perSecond)],
-    ]),
-    block('answered at the steady rate, % of what was offered', steady, [
-      ['before', ({ before, load }) => answered(before.perSecond, load)],
-      ['during', ({ during, load }) => answered(during.perSecond, load)],
-      ['whole migration', ({ whole, load }) => answered(whole.perSecond, load)],
-      ['after', ({ after, load }) => answered(after.perSecond, load)],
-    ]),
-    block(`latency, us, ${whenSteady}`, steady, [
-      ['before p50', ({ before }) => before.p50Us],
-      ['p99', ({ before }) => before.p99Us],
-      ['during p50', ({ during }) => during.p50Us],
-      ['p99', ({ during }) => during.p99Us],
-      ['after p50', ({ after }) => after.p50Us],
-      ['p99', ({ after }) => after.p99Us],
-    ]),
-    block(`the stop, ${whenSteady}: milliseconds; packets`, steady, [
-      ['downtime, engine', ({ report }) => report.downtimeMs],
-      ['longest gap, peer', ({ gapMs }) => gapMs],
-      ['gap before', ({ quietGapMs }) => quietGapMs],
-      ['migration', ({ report }) => report.totalMs],
-      ['lost', ({ load }) => load.lost],
-      ['duplicated', ({ load }) => load.duplicates],
-      ['overtaken', ({ load }) => load.reordered],
-      ['corrupt', ({ load }) => load.corrupt],
-    ]),
-    block(`pages, ${whenSaturated}`, saturated, [
-      [
-        'sent',
-        ({ report }) =>
-          report.rounds.reduce((sum, { dataPages, zeroPages }) => sum + dataPages + zeroPages, 0),
-      ],
-      ['DMA wrote', ({ report }) => report.dmaCoverage?.pagesWritten ?? null],
-      [
-        'missed',
-        // where the guest helps, what it touches for that is in the vCPU's log
-        ({ report: { dmaCoverage } }, { claims }) =>
-          (claims.needsGuestHelp ? dmaCoverage?.pagesInNoLog : dmaCoverage?.pagesMissed) ?? null,
-      ],
-      ['over-marked', ({ report }) => report.dmaCoverage?.pagesOverMarked ?? null],
-      ['wrong at the destination', ({ report }) => report.verdict?.pagesDiffering ?? null],
-    ]),
+    block(`throughput, Gb/s of payload, ${whenSaturated}`, saturated, throughput(payloadBits)),
+    block('answered at the steady rate, % of what was offered', steady, ANSWERED),
+    block(`latency, us, ${whenSteady}`, steady, LATENCY),
+    block(`the stop, ${whenSteady}: milliseconds; packets`, steady, THE_STOP),
+    block(`pages, ${whenSaturated}`, saturated, PAGES),
     block(
       'CPU, seconds during the migration, by core',
       steady,
@@ -124,6 +84,59 @@ export function blocksOf(methods: readonly MethodTrials[], payloadBits: number):
     ),
   ];
 }
+
+function throughput(payloadBits: number): Row[] {
+  const gbps = (perSecond: number): number => (perSecond * payloadBits) / 1e9;
+  return [
+    ['before', ({ before }) => gbps(before.perSecond)],
+    ['during', ({ during }) => gbps(during.perSecond)],
+    ['after', ({ after }) => gbps(after.perSecond)],
+    ['during/before %', ({ before, during }) => ratio(during.perSecond * 100, before.perSecond)],
+  ];
+}
+
+const ANSWERED: readonly Row[] = [
+  ['before', ({ before, load }) => answered(before.perSecond, load)],
+  ['during', ({ during, load }) => answered(during.perSecond, load)],
+  ['whole migration', ({ whole, load }) => answered(whole.perSecond, load)],
+  ['after', ({ after, load }) => answered(after.perSecond, load)],
+];
+
+const LATENCY: readonly Row[] = [
+  ['before p50', ({ before }) => before.p50Us],
+  ['p99', ({ before }) => before.p99Us],
+  ['during p50', ({ during }) => during.p50Us],
+  ['p99', ({ during }) => during.p99Us],
+  ['after p50', ({ after }) => after.p50Us],
+  ['p99', ({ after }) => after.p99Us],
+];
+
+const THE_STOP: readonly Row[] = [
+  ['downtime, engine', ({ report }) => report.downtimeMs],
+  ['longest gap, peer', ({ gapMs }) => gapMs],
+  ['gap before', ({ quietGapMs }) => quietGapMs],
+  ['migration', ({ report }) => report.totalMs],
+  ['lost', ({ load }) => load.lost],
+  ['duplicated', ({ load }) => load.duplicates],
+  ['overtaken', ({ load }) => load.reordered],
+  ['corrupt', ({ load }) => load.corrupt],
+];
+
+const PAGES: readonly Row[] = [
+  [
+    'sent',
+    ({ report }) => report.rounds.reduce((sum, { dataPages, zeroPages }) => sum + dataPages + zeroPages, 0),
+  ],
+  ['DMA wrote', ({ report }) => report.dmaCoverage?.pagesWritten ?? null],
+  [
+    'missed',
+    // where the guest helps, what it touches for that is in the vCPU's log
+    ({ report: { dmaCoverage } }, { claims }) =>
+      (claims.needsGuestHelp ? dmaCoverage?.pagesInNoLog : dmaCoverage?.pagesMissed) ?? null,
+  ],
+  ['over-marked', ({ report }) => report.dmaCoverage?.pagesOverMarked ?? null],
+  ['wrong at the destination', ({ report }) => report.verdict?.pagesDiffering ?? null],
+];
 
 /** A column for every name that any trial has at least `least` of. */
 function keyed(
