@@ -9,6 +9,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { blockThread, type Clock, type WordWait } from '../hardware/clock.js';
+import { RX, TX, VF } from '../hardware/nic/offsets.js';
 import { type NicHandle, NicShared } from '../hardware/nic/shared.js';
 import { VfBar } from '../hardware/nic/vf-bar.js';
 import { ConfigSpace } from '../hardware/pci/config-space.js';
@@ -41,8 +42,15 @@ export interface SlotHandle {
 /** What a handler of trapped writes sees of its device, in the thread that makes them. */
 export type OpenExitView = (handle: PassthroughHandle) => PassthroughView;
 
+/** Between the registers of a VF's two queues. */
+const QUEUE_STRIDE = 0x40;
 const NOTHING = 0xffff_ffff;
 const FUNCTION_LEVEL_RESET = 1 << 15;
+/** ENABLE of each of a VF's queues. */
+const QUEUE_CONTROLS: readonly number[] = [0, QUEUE_STRIDE].flatMap((block) => [
+  VF.RX + block + RX.RXDCTL,
+  VF.TX + block + TX.TXDCTL,
+]);
 
 /** Configuration space of the host bridge: vendor and device 8086:1237, class 06:00 revision 2, nothing else. */
 const HOST_BRIDGE: ReadonlyMap<number, number> = new Map([
@@ -90,7 +98,8 @@ export class GuestBusView implements GuestBus {
       control,
       () => [...slots, ...nets].reduce((mask, { slot }) => mask | (1 << slot), 0),
       (slot) => {
-        this.#functions[slot]?.config.write32(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
+        const target = this.#functions[slot];
+        if (target !== undefined) writeConfig(target, PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
         this.#nets[slot]?.configWrite(PCI.PCIE_DEVCTL, FUNCTION_LEVEL_RESET);
       },
     );
@@ -120,7 +129,8 @@ export class GuestBusView implements GuestBus {
     countExit(this.#control, EXIT_REASON.configWrite);
     if (slot === 0) this.#hotplug.write(offset & ~3, value);
     else {
-      this.#at(slot)?.config.write32(offset, value);
+      const target = this.#at(slot);
+      if (target !== undefined) writeConfig(target, offset, value);
       this.#netAt(slot)?.configWrite(offset, value);
     }
   }
@@ -194,4 +204,14 @@ export class GuestBusView implements GuestBus {
   #netAt(slot: number): NetFunction | undefined {
     return this.#hotplug.isAbsent(slot) ? undefined : this.#nets[slot];
   }
+}
+
+/**
+ * A guest that has reset a function may take back the memory of its queues at once: the engine's step that was under way is
+ * waited for, as a read of ENABLE does.
+ */
+function writeConfig({ config, bar }: Function, offset: number, value: number): void {
+  config.write32(offset, value);
+  if ((offset & ~3) !== PCI.PCIE_DEVCTL || (value & FUNCTION_LEVEL_RESET) === 0) return;
+  for (const control of QUEUE_CONTROLS) bar.read32(0, control);
 }
