@@ -55,9 +55,9 @@ export function setInstructionsLeft(left: i32): void {
 @inline function entryOf(tlb: usize, va: u64): usize {
   return tlb + (((<u32>va) >>> 8) & ((TLB_DATA_ENTRIES - 1) << 4));
 }
-/** Page and alignment in one comparison: what is left over of a misaligned address never equals a tag. */
+/** At any alignment; an access across two pages misses: the tag of the second never lies in the entry of the first. */
 @inline function hit(entry: usize, va: u64, size: u64): bool {
-  return load<u64>(entry) === (va & (~(<u64>PAGE - 1) | (size - 1)));
+  return load<u64>(entry) === ((va + size - 1) & ~(<u64>PAGE - 1));
 }
 @inline function host(entry: usize, va: u64): usize {
   return <usize>(<u32>va + load<u32>(entry, 8));
