@@ -23,7 +23,8 @@ function momentText(fault: PlannedFault): string {
 function actionText(fault: PlannedFault): string {
   const parts: string[] = [fault.what];
   if ('core' in fault) parts.push(`of the ${fault.core}`);
-  if ('call' in fault) parts.push(`in call ${fault.nth} of ${fault.call}`);
+  if ('nth' in fault) parts.push(`in call ${fault.nth} of ${fault.call}`);
+  else if ('call' in fault) parts.push(`in ${fault.call}`);
   if ('chance' in fault) parts.push(`of ${(fault.chance * 100).toFixed(0)}%`);
   if ('factor' in fault) parts.push(`by ${fault.factor}`);
   if ('bytesPerSecond' in fault) parts.push(`to ${(fault.bytesPerSecond / 2 ** 20).toFixed(1)} MiB/s`);

@@ -73,6 +73,7 @@ export const COVERAGE: readonly CoverageGroup[] = [
       'crash-source',
       'crash-destination',
       'plugin-throws',
+      'vmm-throws',
       'disk-full',
       'cancel',
       'core-stall',

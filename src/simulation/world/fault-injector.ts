@@ -52,7 +52,10 @@ export class FaultInjector {
     const round = phase.phase === 'pre-copy' ? phase.round : 0;
     for (const fault of this.#byPhase) {
       if (!('atPhase' in fault) || fault.atPhase !== phase.phase || fault.hop !== hop.number) continue;
-      if (fault.round === round) this.#later(fault.afterNs, fault);
+      if (fault.round !== round) continue;
+      // nothing is waited for in this phase: its faults strike as it begins
+      if (fault.atPhase === 'pre-migration') this.#strike(fault);
+      else this.#later(fault.afterNs, fault);
     }
   }
 
@@ -81,6 +84,9 @@ export class FaultInjector {
       case 'plugin':
         // it takes effect when the call is made
         this.#world.pluginFaults.arm(fault.call, fault.nth);
+        return;
+      case 'vmm':
+        this.#world.pluginFaults.arm(fault.call, 1);
         return;
       case 'cancel':
         if (hop.cancel(fault.by)) this.#world.fault('cancel', fault.by);

@@ -8,7 +8,7 @@ import type { PhaseName } from '../../migration/phases.js';
 import type { Choices } from '../clockwork/choices.js';
 
 /** The families that a user switches on and off. */
-export const FAULT_KINDS = ['net', 'crash', 'sched', 'plugin', 'disk', 'cancel'] as const;
+export const FAULT_KINDS = ['net', 'crash', 'sched', 'plugin', 'disk', 'cancel', 'vmm'] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 export type FaultKinds = readonly FaultKind[];
 
@@ -37,6 +37,19 @@ export const PLUGIN_CALLS = [
 ] as const;
 export type PluginCall = (typeof PLUGIN_CALLS)[number];
 
+/** What a VMM does itself, beside the plugin, and can fail to do; each at the one moment when it does it. */
+export const VMM_CALLS = [
+  /** Source, before anything has begun: which plugin the destination must have. */
+  'identity',
+  /** Destination: a place for the guest. */
+  'reserve',
+  /** Destination, committed: the guest is to run. */
+  'resume',
+  /** Source, the destination runs: its own VM is let go of. */
+  'retire',
+] as const;
+export type VmmCall = (typeof VMM_CALLS)[number];
+
 export type StallTarget = 'engine' | 'vcpu' | 'tracker';
 
 export type FaultAction =
@@ -62,6 +75,8 @@ export type FaultAction =
       readonly call: PluginCall;
       readonly nth: number;
     }
+  /** Its next call from then on throws. */
+  | { readonly kind: 'vmm'; readonly what: 'vmm-throws'; readonly call: VmmCall }
   /** Saving to a file: so many bytes fit. */
   | { readonly kind: 'disk'; readonly what: 'disk-full'; readonly afterBytes: number }
   | { readonly kind: 'cancel'; readonly what: 'cancel'; readonly by: 'source' | 'destination' }
@@ -81,8 +96,8 @@ export type FaultAction =
 
 export type PlannedFault = FaultMoment & FaultAction;
 
-/** Faults of the disk are drawn apart. */
-type DrawnKind = Exclude<FaultKind, 'disk'>;
+/** Faults of the disk and of the VMM are drawn apart. */
+type DrawnKind = Exclude<FaultKind, 'disk' | 'vmm'>;
 
 const US = 1_000;
 const MS = 1_000_000;
@@ -103,7 +118,7 @@ const PHASES_TO_STRIKE: readonly PhaseName[] = [
  * @param hops how many migrations the run has
  */
 export function drawFaultPlan(choices: Choices, kinds: FaultKinds, hops: number): PlannedFault[] {
-  const available = kinds.filter((kind): kind is DrawnKind => kind !== 'disk');
+  const available = kinds.filter((kind): kind is DrawnKind => kind !== 'disk' && kind !== 'vmm');
   if (available.length === 0) return [];
   const count = choices.weighted([
     [1, 5],
@@ -185,4 +200,19 @@ function drawSchedulingFault(choices: Choices): FaultAction {
 export function drawDiskFault(choices: Choices): PlannedFault {
   const afterBytes = choices.between(0, choices.pick([16 << 10, 256 << 10, 2 << 20]));
   return { atNs: 0, kind: 'disk', what: 'disk-full', afterBytes };
+}
+
+/** When each is armed: a phase that precedes its call. */
+const VMM_MOMENTS: Readonly<Record<VmmCall, PhaseName>> = {
+  identity: 'pre-migration',
+  reserve: 'pre-migration',
+  resume: 'stop-and-copy',
+  retire: 'commitment',
+};
+
+/** One call of one migration. */
+export function drawVmmFault(choices: Choices, hops: number): PlannedFault {
+  const call = choices.pick(VMM_CALLS);
+  const moment = { atPhase: VMM_MOMENTS[call], hop: choices.int(hops), round: 0, afterNs: 0 };
+  return { ...moment, kind: 'vmm', what: 'vmm-throws', call };
 }

@@ -19,6 +19,7 @@ import { MigrationLink } from '../network/migration-link.js';
 import type { SimDisk } from '../network/sim-disk.js';
 import type { CopyStage } from './interleavings.js';
 import { type RunPlan, SILENCE_LIMIT_MS, STALL_LIMIT_MS, STEP_LIMIT_MS } from './plan.js';
+import type { PluginFaults } from './plugin-faults.js';
 import { CRASHED, type SimHost, unlessCrashed } from './sim-host.js';
 import { WatchedDevice } from './watched-device.js';
 
@@ -49,10 +50,19 @@ export interface HopOptions {
   readonly plan: RunPlan;
   readonly source: SimHost;
   readonly destination: SimHost;
+  readonly faults: PluginFaults;
   readonly listener: HopListener;
   /** Through a file on it, not over a link. */
   readonly disk: SimDisk | null;
 }
+
+/** The file has its last frame, whatever became of the source afterwards. */
+const isWhole = ({ outcome, recovery }: MigrationReport): boolean =>
+  outcome === 'completed' || recovery === 'destination-owns';
+
+/** The guest goes on at the source. */
+export const cameBack = ({ outcome, recovery }: MigrationReport): boolean =>
+  outcome === 'cancelled' || (outcome === 'failed' && recovery !== 'destination-owns');
 
 /** Where a VM is saved. */
 const FILE = 'saved.srvm';
@@ -110,7 +120,7 @@ export class Hop {
     const { source, destination } = this.#o;
     const report = await unlessCrashed(source, this.#outgoing.run());
     this.sourceEnd = report === CRASHED ? { kind: 'crashed' } : { kind: 'ended', report };
-    if (report === CRASHED || report.outcome !== 'completed') {
+    if (report === CRASHED || !isWhole(report)) {
       this.destinationEnd = { kind: 'failed', error: new Error('the file is not whole: nobody restores it') };
       return;
     }
@@ -164,10 +174,11 @@ export class Hop {
 
   #makeSource(): SourceMigration {
     const { plan, source, listener, disk } = this.#o;
-    const vm = this.#watchHarvest(source.sourceVm());
+    const vm = this.#watch(source.sourceVm());
     const map = this.due;
     const counters = new Float64Array(STREAM_COUNTERS);
     const device = new WatchedDevice(source.deviceOf(this.sourceVm), {
+      identified: () => this.#o.faults.pass('identity'),
       started: () => {
         this.trackingSinceNs = this.#o.scheduler.nowNs();
       },
@@ -218,15 +229,22 @@ export class Hop {
     });
   }
 
-  /** The vCPU's log is taken right after the tracker's marks: then both are known. */
-  #watchHarvest(port: SourceVm): SourceVm {
+  /** Letting go of it can fail. The vCPU's log is taken right after the tracker's marks: then both are known. */
+  #watch(port: SourceVm): SourceVm {
     const harvestCpuDirty = (into: Uint8Array): number => {
       const pages = port.harvestCpuDirty(into);
       if (this.#marks !== null) this.#o.listener.onBothHarvested(this, this.#marks, into);
       this.#marks = null;
       return pages;
     };
-    return Object.create(port, { harvestCpuDirty: { value: harvestCpuDirty } }) as SourceVm;
+    const retire: SourceVm['retire'] = (outcome) => {
+      if (outcome === 'postmigrate') this.#o.faults.pass('retire');
+      port.retire(outcome);
+    };
+    return Object.create(port, {
+      harvestCpuDirty: { value: harvestCpuDirty },
+      retire: { value: retire },
+    }) as SourceVm;
   }
 
   #makeDestination(): DestinationMigration {

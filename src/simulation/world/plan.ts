@@ -5,7 +5,13 @@
 import { PAGE_BYTES } from '../../hardware/units.js';
 import { DEFAULT_PARAMETERS, type MigrationParameters } from '../../migration/parameters.js';
 import type { Choices } from '../clockwork/choices.js';
-import { drawDiskFault, drawFaultPlan, type FaultKinds, type PlannedFault } from './fault-plan.js';
+import {
+  drawDiskFault,
+  drawFaultPlan,
+  drawVmmFault,
+  type FaultKinds,
+  type PlannedFault,
+} from './fault-plan.js';
 
 /** The guest of a run: the mean one, or a built image by its folder's name. */
 export const SCRIPTED = 'scripted';
@@ -76,6 +82,8 @@ const MS = 1_000_000;
 
 /** Every third seed runs without faults: then every migration must succeed. */
 const FAULT_FREE_CHANCE = 1 / 3;
+/** The VMM itself fails. */
+const VMM_CHANCE = 1 / 16;
 /** A VM saved to a file and restored elsewhere. */
 const DISK_CHANCE = 1 / 12;
 
@@ -121,7 +129,9 @@ function drawFaults(
 ): readonly PlannedFault[] {
   if (kinds.length === 0 || choices.chance(FAULT_FREE_CHANCE)) return [];
   const full = kinds.includes('disk') && diskHop >= 0 && choices.chance(0.7) ? [drawDiskFault(choices)] : [];
-  return [...full, ...drawFaultPlan(choices, kinds, hops)];
+  const vmm = choices.fork('vmm');
+  const own = kinds.includes('vmm') && vmm.chance(VMM_CHANCE) ? [drawVmmFault(vmm, hops)] : [];
+  return [...full, ...own, ...drawFaultPlan(choices, kinds, hops)];
 }
 
 function drawSpeeds(choices: Choices): CoreSpeeds {

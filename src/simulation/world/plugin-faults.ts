@@ -1,11 +1,16 @@
 /**
- * A plugin that throws where a fault plan says: the real one, with a door in front of each of its methods.
+ * A plugin that throws where a fault plan says: the real one, with a door in front of each of its methods. The VMM's own calls
+ * that can be made to fail pass the same doors (sim-host.ts, hop.ts).
  *
  *   migrator -> door (throws at the nth call, once armed) -> the plugin's own method
  */
 import type { PluginDefinition, Tracker } from '../../plugin/definition.js';
 import type { LoadedPlugin } from '../../plugin/loader.js';
-import type { PluginCall } from './fault-plan.js';
+import { type PluginCall, VMM_CALLS, type VmmCall } from './fault-plan.js';
+
+export type FaultyCall = PluginCall | VmmCall;
+
+export const isVmmCall = (call: FaultyCall): call is VmmCall => VMM_CALLS.some((each) => each === call);
 
 /** What an injected fault throws. */
 export class InjectedFault extends Error {
@@ -13,21 +18,21 @@ export class InjectedFault extends Error {
 }
 
 export class PluginFaults {
-  readonly #armed = new Map<PluginCall, number>();
-  readonly #struck: (call: PluginCall) => void;
+  readonly #armed = new Map<FaultyCall, number>();
+  readonly #struck: (call: FaultyCall) => void;
 
   /** @param struck told when a fault takes effect */
-  constructor(struck: (call: PluginCall) => void) {
+  constructor(struck: (call: FaultyCall) => void) {
     this.#struck = struck;
   }
 
   /** The nth call from now on throws. */
-  arm(call: PluginCall, nth: number): void {
+  arm(call: FaultyCall, nth: number): void {
     this.#armed.set(call, nth);
   }
 
-  /** A call of the plugin is about to be made. */
-  pass(call: PluginCall): void {
+  /** A call is about to be made. */
+  pass(call: FaultyCall): void {
     const left = this.#armed.get(call);
     if (left === undefined) return;
     if (left > 1) {

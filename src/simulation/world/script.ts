@@ -6,7 +6,7 @@
  * The guest is where the last migration left it: at the destination, at the source after a failure, or nowhere when its host
  * crashed or nobody can say; then the run is over.
  */
-import type { Hop } from './hop.js';
+import { cameBack, type Hop } from './hop.js';
 import { GUEST_MAC } from './plan.js';
 import { type SimHost, unlessCrashed } from './sim-host.js';
 import type { World } from './world.js';
@@ -87,7 +87,7 @@ function ownerAfter(world: World, hop: Hop): SimHost | null {
   world.coverage.reach(`destination:${destinationEnd?.kind ?? 'failed'}`);
   if (destinationEnd?.kind === 'running' && !destination.isCrashed) return destination;
   if (report === null || source.isCrashed) return null;
-  return report.outcome === 'failed' || report.outcome === 'cancelled' ? source : null;
+  return cameBack(report) ? source : null;
 }
 
 /** A source whose VM is elsewhere, or may be, lets go of it. */

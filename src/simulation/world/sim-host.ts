@@ -193,7 +193,8 @@ export class SimHost {
   }
 
   async #reserve(offer: Offer): Promise<Reservation> {
-    const { image, plugin, takeMemory } = this.#o;
+    const { image, plugin, takeMemory, faults } = this.#o;
+    faults.pass('reserve');
     if (this.vm !== null) throw new MigrationRefusedError('busy', `host ${this.name} has a VM already`);
     if (offer.imageKey !== image.key) throw new MigrationRefusedError('image', 'another image');
     if (offer.nicModel !== NIC_MODEL) throw new MigrationRefusedError('nic', 'another card');
@@ -213,7 +214,7 @@ export class SimHost {
   }
 
   async #build(memory: WebAssembly.Memory): Promise<DestinationVm> {
-    const { image, onArrived } = this.#o;
+    const { image, onArrived, faults } = this.#o;
     const vm = await VirtualMachine.create({
       name: 'guest',
       image,
@@ -233,7 +234,10 @@ export class SimHost {
         onArrived(this, vm);
         vm.restoreVmState(decodePlain(state));
       },
-      resume: async () => vm.resume(),
+      resume: async () => {
+        faults.pass('resume');
+        await vm.resume();
+      },
       destroy: async () => {
         await device.stop();
         if (this.vm === vm) this.vm = null;

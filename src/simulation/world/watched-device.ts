@@ -10,6 +10,8 @@ import type {
 } from '../../migration/device-migrator.js';
 
 export interface DeviceWatcher {
+  /** It is asked which plugin it is. */
+  identified(): void;
   /** From now on no DMA write may go unmarked. */
   started(): void;
   harvestBegins(): void;
@@ -22,14 +24,17 @@ export interface DeviceWatcher {
 }
 
 export class WatchedDevice implements DeviceMigrator {
-  readonly identity: PluginIdentity | null;
   readonly #inner: DeviceMigrator;
   readonly #watcher: DeviceWatcher;
 
   constructor(inner: DeviceMigrator, watcher: DeviceWatcher) {
-    this.identity = inner.identity;
     this.#inner = inner;
     this.#watcher = watcher;
+  }
+
+  get identity(): PluginIdentity | null {
+    this.#watcher.identified();
+    return this.#inner.identity;
   }
 
   prepare(): void {

@@ -18,7 +18,7 @@ import { Hop } from './hop.js';
 import { Interleavings } from './interleavings.js';
 import type { MemoryPool } from './memory-pool.js';
 import type { RunPlan } from './plan.js';
-import { PluginFaults } from './plugin-faults.js';
+import { isVmmCall, PluginFaults } from './plugin-faults.js';
 import type { WorldPromise } from './promises/promise.js';
 import type { Problem } from './result.js';
 import { SimHost } from './sim-host.js';
@@ -67,7 +67,7 @@ export class World {
     this.#o = options;
     this.disk = new SimDisk(options.scheduler, options.choices.fork('disk'));
     this.pluginFaults = new PluginFaults((call) => {
-      this.fault('plugin-throws', call);
+      this.fault(isVmmCall(call) ? 'vmm-throws' : 'plugin-throws', call);
     });
     this.hosts = [this.#makeHost('a'), this.#makeHost('b')];
     options.scheduler.afterEach(() => {
@@ -138,6 +138,7 @@ export class World {
       plan: this.plan,
       source,
       destination,
+      faults: this.pluginFaults,
       disk: number === this.plan.diskHop ? this.disk : null,
       listener: {
         onPhase: (of, phase) => this.#onPhase(of, phase),

@@ -5,22 +5,20 @@
 import { BAR_WORD, BAR0_PAGES, MODE } from '../../../hypervisor/bar-map.js';
 import { CTRL, VCPU_BUILD } from '../../../machine/layout.js';
 import { controlWords } from '../../../machine/memory.js';
-import type { Hop } from '../hop.js';
+import { cameBack, type Hop } from '../hop.js';
 import type { World } from '../world.js';
 import type { WorldPromise } from './promise.js';
 
 const NAME = 'the source is intact before commitment';
 
-const cameBack = ({ sourceEnd, source }: Hop): boolean =>
-  sourceEnd?.kind === 'ended' &&
-  !source.isCrashed &&
-  (sourceEnd.report.outcome === 'failed' || sourceEnd.report.outcome === 'cancelled');
+const isBack = ({ sourceEnd, source }: Hop): boolean =>
+  sourceEnd?.kind === 'ended' && !source.isCrashed && cameBack(sourceEnd.report);
 
 export function sourceIntact(): WorldPromise {
   return {
     name: NAME,
     afterHop(world, hop) {
-      if (!cameBack(hop)) return;
+      if (!isBack(hop)) return;
       const { kind } = hop.sourceVm.state;
       if (kind !== 'running') world.broken(NAME, `migration ${hop.number} failed, and the VM is ${kind}`);
       if (hop.source.pluginCores.some((core) => !core.hasEnded)) {
@@ -28,7 +26,7 @@ export function sourceIntact(): WorldPromise {
       }
     },
     afterSettling(world, hop) {
-      if (cameBack(hop)) checkTraces(world, hop);
+      if (isBack(hop)) checkTraces(world, hop);
     },
   };
 }
