@@ -5,8 +5,12 @@
  *   off        no interval: an interrupt for every batch the card completes
  *   fixed=N    N us
  *   adaptive   as long as the posted buffers last at the packet rate, with a reserve, and never longer than the latency cap:
- *              interval = min(free buffers / (packets per second * RESERVE), LATENCY_CAP_US)
+ *              interval = min(free buffers / (packets per second * RESERVE), LATENCY_CAP_US * receiving guests of each core)
+ *
+ * Guests that share a core wait for each other before they see a packet, whatever the card does; an interrupt for every packet
+ * only makes them change places more often.
  */
+import { availableParallelism } from 'node:os';
 import type { TimerClock } from '../hardware/clock.js';
 import { RX, VF } from '../hardware/nic/offsets.js';
 import type { VfBar } from '../hardware/nic/vf-bar.js';
@@ -19,7 +23,7 @@ export type ItrPolicy =
 
 /** What VTEITR can hold: bits 11:3 of quarters of a microsecond. */
 export const MAX_INTERVAL_US = 1022;
-/** No packet waits longer for its interrupt, however few there are and however large the ring is. */
+/** No packet waits longer for its interrupt where a guest has a core, however few there are and however large the ring is. */
 export const LATENCY_CAP_US = 250;
 /** Share of the posted buffers that is kept for bursts. */
 const RESERVE = 1.2;
@@ -32,33 +36,42 @@ const IVAR_VALID = 0x80;
 const QUEUES = 2;
 const BLOCK = 0x40;
 const DESCRIPTOR_SHIFT = 4;
+const availableCores = availableParallelism();
 
 export interface RingFacts {
   readonly packetsPerSecond: number;
   /** Descriptors that the card may still fill. */
   readonly freeBuffers: number;
+  /** Guests for each core, of those that receive; 1 when left out. */
+  readonly guestsPerCore?: number;
 }
 
 /** The interval in microseconds. */
-export function intervalFor(policy: ItrPolicy, { packetsPerSecond, freeBuffers }: RingFacts): number {
+export function intervalFor(policy: ItrPolicy, facts: RingFacts): number {
   switch (policy.kind) {
     case 'off':
       return 0;
     case 'fixed':
       return Math.min(policy.us, MAX_INTERVAL_US);
     case 'adaptive': {
+      const { packetsPerSecond, freeBuffers, guestsPerCore = 1 } = facts;
       if (packetsPerSecond <= 0) return LATENCY_CAP_US;
+      const capUs = Math.min(Math.floor(LATENCY_CAP_US * Math.max(guestsPerCore, 1)), MAX_INTERVAL_US);
       const untilEmptyUs = (freeBuffers / (packetsPerSecond * RESERVE)) * 1e6;
-      return Math.min(Math.floor(untilEmptyUs), LATENCY_CAP_US);
+      return Math.min(Math.floor(untilEmptyUs), capUs);
     }
   }
 }
+
+/** Which VFs received something between their last two looks, of those that live in one time. */
+const receivingIn = new WeakMap<TimerClock, Set<InterruptCoalescing>>();
 
 /** @param bar the VF's registers, the guest's mapping aside */
 export class InterruptCoalescing {
   readonly #policy: ItrPolicy;
   readonly #bar: VfBar;
   readonly #timers: TimerClock;
+  readonly #receiving: Set<InterruptCoalescing>;
   #cancel: (() => void) | null = null;
   #packets: number;
   #lookedAtNs: number;
@@ -68,6 +81,8 @@ export class InterruptCoalescing {
     this.#policy = policy;
     this.#bar = bar;
     this.#timers = timers;
+    this.#receiving = receivingIn.get(timers) ?? new Set();
+    receivingIn.set(timers, this.#receiving);
     this.#packets = this.#read(VF.GPRC);
     this.#lookedAtNs = timers.nowNs();
     Atomics.store(new Int32Array(barMap), BAR_WORD.throttleOwned, 1);
@@ -76,6 +91,7 @@ export class InterruptCoalescing {
 
   stop(): void {
     this.#cancel?.();
+    this.#receiving.delete(this);
   }
 
   #again(): void {
@@ -92,6 +108,9 @@ export class InterruptCoalescing {
     const packetsPerSecond = ((packets - this.#packets) >>> 0) / seconds;
     this.#packets = packets;
     this.#lookedAtNs = nowNs;
+    if (packetsPerSecond > 0) this.#receiving.add(this);
+    else this.#receiving.delete(this);
+    const guestsPerCore = this.#receiving.size / availableCores;
     const routes = this.#read(VF.VTIVAR);
     for (let queue = 0; queue < QUEUES; queue++) {
       const route = (routes >>> (16 * queue)) & 0xff;
@@ -99,7 +118,7 @@ export class InterruptCoalescing {
       if ((route & IVAR_VALID) === 0 || slots === 0) continue;
       const tail = this.#read(rxOffset(queue, RX.RDT));
       const freeBuffers = (tail - this.#read(rxOffset(queue, RX.RDH)) + slots) % slots;
-      this.#set(route & 3, intervalFor(this.#policy, { packetsPerSecond, freeBuffers }));
+      this.#set(route & 3, intervalFor(this.#policy, { packetsPerSecond, freeBuffers, guestsPerCore }));
     }
   }
 

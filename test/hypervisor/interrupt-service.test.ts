@@ -1,7 +1,7 @@
 /** How a guest's interrupts are served, with and without the accelerations, and who sets their interval. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { itrPolicy } from '../../src/cli/interrupt-options.js';
-import { intervalFor, LATENCY_CAP_US } from '../../src/hypervisor/coalescing.js';
+import { intervalFor, LATENCY_CAP_US, MAX_INTERVAL_US } from '../../src/hypervisor/coalescing.js';
 import { type InterruptOptions, VirtualMachine } from '../../src/hypervisor/vm.js';
 import { cabledNic, echoImage, echoUntil, networkUp, until } from './lab.js';
 
@@ -69,6 +69,24 @@ describe('the interval', () => {
       LATENCY_CAP_US,
     ],
     ['adaptive: nothing comes', { kind: 'adaptive' }, { ...ring, packetsPerSecond: 0 }, LATENCY_CAP_US],
+    [
+      'adaptive: longer where guests share a core',
+      { kind: 'adaptive' },
+      { packetsPerSecond: 1000, freeBuffers: 120, guestsPerCore: 2 },
+      2 * LATENCY_CAP_US,
+    ],
+    [
+      'adaptive: no longer than the register holds',
+      { kind: 'adaptive' },
+      { packetsPerSecond: 1000, freeBuffers: 500, guestsPerCore: 30 },
+      MAX_INTERVAL_US,
+    ],
+    [
+      'adaptive: as short where cores are left',
+      { kind: 'adaptive' },
+      { packetsPerSecond: 1000, freeBuffers: 500, guestsPerCore: 0.25 },
+      LATENCY_CAP_US,
+    ],
     ['adaptive: no buffers left', { kind: 'adaptive' }, { ...ring, freeBuffers: 0 }, 0],
   ] as const)('%s', (_title, policy, facts, us) => {
     expect(intervalFor(policy, facts)).toBe(us);
