@@ -24,6 +24,8 @@ export const TCP_BYTES = 20;
 const HEADERS_BYTES = ETHERNET_BYTES + IPV4_BYTES + TCP_BYTES;
 const FLAG = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 const SEGMENT_BYTES = 1460;
+/** As real stacks say it. Without it a receiver merges segments only where their IP identifiers count up: ours are all 0. */
+const DONT_FRAGMENT = 0x40;
 const SYN_OPTION_BYTES = 12;
 /** Ours: 65535 << 7 is some 8 MB. */
 const WINDOW_SCALE = 7;
@@ -302,6 +304,7 @@ export class TcpConnection {
     frame.fill(0, ip, tcp + TCP_BYTES);
     frame[ip] = 0x45;
     writeU16(frame, ip + 2, IPV4_BYTES + tcpBytes);
+    frame[ip + 6] = DONT_FRAGMENT;
     frame[ip + 8] = 64;
     frame[ip + 9] = PROTOCOL_TCP;
     writeU32(frame, ip + 12, sourceIp);

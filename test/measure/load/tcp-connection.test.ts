@@ -52,6 +52,8 @@ class OtherEnd {
     const frame = Buffer.from(bytes.subarray(offset, offset + length));
     const tcpBytes = readU16(frame, 16) - 20;
     expect(internetChecksum(frame, 14, 20)).toBe(0);
+    // "do not fragment", so that identifiers that do not count up say nothing
+    expect(readU16(frame, 20)).toBe(0x4000);
     const pseudo = Buffer.alloc(12 + tcpBytes);
     frame.copy(pseudo, 0, 26, 34);
     pseudo.writeUInt16BE(6, 8);
