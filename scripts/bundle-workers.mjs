@@ -16,6 +16,9 @@ const WORKERS = [
   'src/plugin/core-worker',
   'src/hypervisor/passthrough-core',
   'plugins/srvm/core',
+  // what a guest waits for in its first write to a page that a plugin has trapped
+  'src/plugin/exit-entry',
+  'plugins/doorbell-trap/exits',
 ];
 const PLUGIN_API = 'srvm/plugin';
 

@@ -4,6 +4,7 @@
  */
 import { loadAtOnce } from '../hypervisor/exit-hook.js';
 import type { PassthroughHandle } from '../hypervisor/passthrough-core.js';
+import { workerFile } from '../hypervisor/worker-file.js';
 import { sharedWordsOf } from './core-thread.js';
 import type { DeviceAccess } from './device-access.js';
 import { PluginFailure } from './errors.js';
@@ -18,6 +19,8 @@ export interface ExitsStart {
   readonly access: DeviceAccess;
   readonly dirty: SharedArrayBuffer;
   readonly dirtyPages: number;
+  /** The guest's accesses are made in a thread other than the host's. */
+  readonly inThread: boolean;
 }
 
 /** Fails where a module could not be loaded in the middle of an access. @throws PluginFailure */
@@ -50,9 +53,11 @@ export class InstalledExits implements ExitsHandle {
 
   /** When it returns, every write of the guest's to these pages goes through the handler. */
   install(): void {
-    const { request, access, dirty, dirtyPages } = this.#start;
+    const { request, access, dirty, dirtyPages, inThread } = this.#start;
+    // the guest waits in its first trapped write while they are loaded
+    const fileOf = (module: URL): string => String(inThread ? workerFile(module) : module);
     const start: ExitStart = {
-      module: String(request.module),
+      module: fileOf(request.module),
       data: request.data,
       control: this.#control,
       shared: this.shared.buffer as SharedArrayBuffer,
@@ -61,7 +66,7 @@ export class InstalledExits implements ExitsHandle {
     };
     this.#isInstalled = true;
     access.exits.install({
-      entry: String(ENTRY),
+      entry: fileOf(ENTRY),
       start,
       handle: access.handle as PassthroughHandle,
       pages: request.pages,

@@ -158,6 +158,7 @@ export class PluginMigrator implements DeviceMigrator {
       access: this.#options.access,
       dirty: this.#dirty,
       dirtyPages: this.#map.pages,
+      inThread: this.#options.startCore === undefined,
     });
     this.#exits.install();
   }
