@@ -166,6 +166,8 @@ class HotplugSlot implements HotPlug {
   readonly #device: HotplugFunction;
   /** Ends the wait for the guest; null while it is not being asked. */
   #giveUp: ((why: HotplugError) => void) | null = null;
+  /** What is under way was called off: before the guest was asked, it is not asked at all. */
+  #withdrawn: HotplugError | null = null;
   #unplugging: Promise<void> | null = null;
   #plugging: Promise<void> | null = null;
 
@@ -187,6 +189,7 @@ class HotplugSlot implements HotPlug {
   unplug(limitMs: number = DEFAULT_LIMIT_MS): Promise<void> {
     this.#unplugging ??= this.#unplug(limitMs).finally(() => {
       this.#unplugging = null;
+      this.#withdrawn = null;
     });
     return this.#unplugging;
   }
@@ -200,7 +203,9 @@ class HotplugSlot implements HotPlug {
   }
 
   withdraw(why: string): void {
-    this.#giveUp?.(new HotplugError('withdrawn', `slot ${this.#slot} is not unplugged after all: ${why}`));
+    if (this.#unplugging === null) return;
+    this.#withdrawn = new HotplugError('withdrawn', `slot ${this.#slot} is not unplugged after all: ${why}`);
+    this.#giveUp?.(this.#withdrawn);
   }
 
   async #unplug(limitMs: number): Promise<void> {
@@ -212,6 +217,7 @@ class HotplugSlot implements HotPlug {
         `slot ${this.#slot} cannot be unplugged: this kind of guest has no PCI hot-plug`,
       );
     }
+    if (this.#withdrawn !== null) throw this.#withdrawn;
     await this.#consent(limitMs);
     await this.#device.detach();
   }

@@ -113,6 +113,23 @@ describe('one slot', () => {
     expect(bench.slot.plugged).toBe(true);
   });
 
+  test.each([
+    ['it is plugged in again', (bench: Bench) => bench.slot.plug()],
+    ['the VM ends', async (bench: Bench) => bench.owner.close()],
+  ])('nobody is asked when %s in the same moment', async (_, callOff) => {
+    const bench = new Bench();
+    bench.takesPart();
+    const gone = bench.slot.unplug(LONG_MS).catch((error: unknown) => error);
+    await callOff(bench);
+    expect(await gone).toMatchObject({ reason: 'withdrawn' });
+    expect([bench.takeLines(), bench.registers.read(LEAVING), bench.slot.plugged]).toEqual([0, 0, true]);
+    // and the next request is one
+    const again = bench.slot.unplug(LONG_MS);
+    await Promise.resolve();
+    bench.registers.write(LEAVING, BIT);
+    await again;
+  });
+
   test('a guest that was letting go when the request was withdrawn gets its function back', async () => {
     const bench = new Bench();
     bench.takesPart();
