@@ -118,9 +118,13 @@ export class Lab {
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** The first process that loads an image rewrites it; beside much else that takes most of a minute. */
+const START_LIMIT_S = 120;
+
 async function waitForSocket(name: string, child: ChildProcess, log: () => string): Promise<QmpClient> {
   const path = controlSocketOf(name);
-  for (let tries = 0; tries < 1200; tries++) {
+  const endNs = realClock.nowNs() + START_LIMIT_S * 1e9;
+  while (realClock.nowNs() < endNs) {
     if (child.exitCode !== null || child.signalCode !== null) {
       throw new LabError(`VMM '${name}' ended before it was up: ${log().trim().split('\n').at(-1) ?? ''}`);
     }
@@ -134,5 +138,5 @@ async function waitForSocket(name: string, child: ChildProcess, log: () => strin
     await sleep(25);
   }
   child.kill('SIGKILL');
-  throw new LabError(`VMM '${name}' did not come up within 30 s`);
+  throw new LabError(`VMM '${name}' did not come up within ${START_LIMIT_S} s`);
 }
