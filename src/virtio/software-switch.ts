@@ -64,14 +64,19 @@ export class SoftwareSwitch implements FrameTaker {
 
   /** One turn of everything. 0: nothing to do until somebody rings. */
   step(): number {
-    let frames = this.#fromWire();
+    let frames = 0;
     let locked = 0;
-    for (const port of this.#ports) {
-      if (port.enter()) frames += port.transmit(this, TURN_FRAMES);
-      // just now: what its guest rang for is still there
-      else if (port.isReady) locked++;
+    try {
+      frames = this.#fromWire();
+      for (const port of this.#ports) {
+        if (port.enter()) frames += port.transmit(this, TURN_FRAMES);
+        // just now: what its guest rang for is still there
+        else if (port.isReady) locked++;
+      }
+    } finally {
+      // whatever a turn dies of, no guest is left to wait for its device's lock
+      for (const port of this.#ports) port.leave();
     }
-    for (const port of this.#ports) port.leave();
     this.#uplink.flush();
     this.#moved += frames;
     return frames + locked;

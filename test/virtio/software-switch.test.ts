@@ -125,6 +125,15 @@ describe('the software switch', () => {
     }
   });
 
+  it('leaves no lock behind when it dies', () => {
+    b.port.deliver = () => {
+      throw new Error('no more');
+    };
+    a.send(frameTo(MAC_B, MAC_A, 100));
+    expect(() => bench.switch.step()).toThrow('no more');
+    expect([a, b].map(({ words }) => words.tryLock())).toEqual([true, true]);
+  });
+
   describe('a guest whose thread has its lock for a moment', () => {
     /** The next `times` tries find it taken. */
     const flap = ({ port }: BenchGuest, times: number): void => {

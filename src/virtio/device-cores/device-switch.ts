@@ -103,6 +103,15 @@ export class DeviceSwitch implements FrameTaker {
   step(nowNs: number): number {
     this.#nowNs = nowNs;
     this.#dueNs = Infinity;
+    try {
+      return this.#turn();
+    } finally {
+      // whatever a turn dies of, no guest is left to wait for its device's lock
+      this.#release();
+    }
+  }
+
+  #turn(): number {
     let work = this.#wire.receive(this.#fromWire, WIRE_FRAMES);
     this.#release();
     this.#moved += work;
@@ -133,10 +142,12 @@ export class DeviceSwitch implements FrameTaker {
     if (!vif.port.enter()) return vif.port.isReady ? 1 : 0;
     this.#source = vif;
     this.#sourceDueNs = meter.dueNs(vif.words.rateMbps);
-    const done = vif.port.transmit(this, VIF_FRAMES);
-    vif.port.leave();
-    this.#source = null;
-    return done;
+    try {
+      return vif.port.transmit(this, VIF_FRAMES);
+    } finally {
+      vif.port.leave();
+      this.#source = null;
+    }
   }
 
   room(): boolean {

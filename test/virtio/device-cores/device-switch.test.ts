@@ -178,6 +178,24 @@ describe("a VIF whose lock changes hands faster than another core's looks", () =
   });
 });
 
+describe('a core that dies', () => {
+  const deadly = (): never => {
+    throw new Error('the wire is gone');
+  };
+
+  it.each([
+    ['delivering', 'deliver', 1],
+    ['taking', 'transmit', 0],
+  ] as const)('while %s leaves no lock behind', (_, what, who) => {
+    const bench = new Bench();
+    const [a, b] = [bench.add(), bench.add()];
+    [a, b][who]!.ports[0]![what] = deadly;
+    a.driver.send(frame(b.mac, a.mac));
+    expect(() => bench.step()).toThrow('the wire is gone');
+    expect([a, b].map(({ ports }) => ports[0]!.words.tryLock())).toEqual([true, true]);
+  });
+});
+
 describe('a guest that leaves checksums to its device', () => {
   const START = 14;
   const FIELD = 16;
