@@ -192,6 +192,7 @@ export class PassedThroughVf {
   ): VfPassthrough {
     const { nic, vf } = this;
     const bar = new GuestVfBar(nic.vfBar(vf), barMap);
+    const config = nic.vfConfig(vf);
     const mailbox = {
       read: () => bar.read32(0, VF.MAILBOX),
       write: (value: number) => bar.write32(0, VF.MAILBOX, value),
@@ -202,7 +203,11 @@ export class PassedThroughVf {
       bar0: barWindow(bar, 0),
       bar3: barWindow(bar, 3),
       pf: openPfWindow(nic.driver.bar, vf),
-      config: nic.vfConfig(vf),
+      // not the object itself: the card's shared words hang on it
+      config: {
+        read32: (offset) => config.read32(offset),
+        write32: (offset, value) => config.write32(offset, value),
+      },
       pages: new BarMap(barMap, nic.threads.wait),
       scratch,
       clock: nic.clock,

@@ -6,8 +6,6 @@
  *
  * A driver that knows them says so after each reset: a message of the same type, with the protocol's version.
  */
-import type { GuestChannel } from './guest-channel.js';
-
 export const VF_STATE_MESSAGE = 0x61;
 export const VF_STATE_PROTOCOL = 1;
 export const VF_STATE = { migrate: 1, cancelmigration: 2, suspend: 3, resume: 4 } as const;
@@ -24,8 +22,14 @@ export class VfStateError extends Error {
   override readonly name = 'VfStateError';
 }
 
+/** What of a GuestChannel is needed. Named here: plugins get these functions, and their types are not to lead to the card. */
+interface StateChannel {
+  lastMessage(type: number): readonly number[] | null;
+  request(words: readonly number[], limitMs?: number): Promise<readonly number[]>;
+}
+
 /** @throws VfStateError when the guest's driver does not help, refuses, or is silent */
-export async function requestVfState(channel: GuestChannel, state: VfState): Promise<void> {
+export async function requestVfState(channel: StateChannel, state: VfState): Promise<void> {
   requireStateDriver(channel);
   const command = VF_STATE[state];
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -37,7 +41,7 @@ export async function requestVfState(channel: GuestChannel, state: VfState): Pro
   throw new VfStateError(`the guest's driver did not answer to '${state}', only to what it was asked before`);
 }
 
-export function requireStateDriver(channel: GuestChannel): void {
+export function requireStateDriver(channel: StateChannel): void {
   const message = channel.lastMessage(VF_STATE_MESSAGE);
   if (message === null) {
     throw new VfStateError(

@@ -82,6 +82,13 @@ async function fromStartToEnd(migrator: DeviceMigrator): Promise<void> {
 }
 
 describe('of the device model a plugin reaches nothing', () => {
+  it('from what the hypervisor hands it', async () => {
+    const { definition, contexts } = keeper();
+    await fromStartToEnd(migratorOf(definition));
+    expect(contexts).toHaveLength(1);
+    expect(contexts.flatMap(strangersIn)).toEqual([]);
+  });
+
   it('from what it is handed of a virtual interface', async () => {
     const card = await SvNic.open({ wire: 'null' });
     const mac = '52:54:00:00:00:0a';
