@@ -1,10 +1,16 @@
 /** Plants a fault in this process: the modules that it is in are loaded with another text. Before they are imported. */
 import { readFileSync } from 'node:fs';
 import { register } from 'node:module';
-import type { PlantedFault } from './planted-faults.js';
+import type { PlantedEdit } from './planted-faults.js';
 
 /** The compiled code: this file is dist/test/simulation/planted/plant.js. */
 const DIST = new URL('../../../', import.meta.url);
+
+/** What a fault is, for who plants it. */
+export interface Plantable {
+  readonly name: string;
+  readonly edits: readonly PlantedEdit[];
+}
 
 /** An edit that no longer fits the code: the code has changed, and the table of planted faults must follow. */
 export class PlantError extends Error {
@@ -15,7 +21,7 @@ export class PlantError extends Error {
 }
 
 /** The changed modules by URL. @throws PlantError */
-export function plantedTexts(fault: PlantedFault): Map<string, string> {
+export function plantedTexts(fault: Plantable): Map<string, string> {
   const texts = new Map<string, string>();
   for (const { file, find, replace } of fault.edits) {
     const url = new URL(file, DIST);
@@ -27,6 +33,6 @@ export function plantedTexts(fault: PlantedFault): Map<string, string> {
   return texts;
 }
 
-export function plant(fault: PlantedFault): void {
+export function plant(fault: Plantable): void {
   register('./plant-hook.js', import.meta.url, { data: plantedTexts(fault) });
 }
