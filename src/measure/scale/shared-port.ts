@@ -9,8 +9,8 @@
  * sends to the first one, to ten, to all, in turn, so that one guest alone and many together are measured within seconds
  * of one another.
  *
- * The card's thread goes before the vCPUs' where the process may ask for that: a card of silicon does not wait until a guest
- * has had its turn on a core.
+ * A card of silicon does not wait until a guest has had its turn on a core. So one guest alone and all together are measured
+ * once more in each round with the card's thread before the vCPUs', where the process may ask for that.
  */
 import { setPriority } from 'node:os';
 import type { LoadedImage } from '../../guest/loaded-image.js';
@@ -48,12 +48,17 @@ export interface SharedPortSample {
   readonly runtimeShare: number;
 }
 
+export interface CardAheadSample {
+  readonly fewest: SharedPortSample;
+  readonly most: SharedPortSample;
+}
+
 export interface SharedPortResult {
   readonly samples: readonly SharedPortSample[];
+  /** Fewest and most guests, a pair for each round, with the card's thread before the others; empty where that is not allowed. */
+  readonly cardAhead: readonly CardAheadSample[];
   /** Resident memory of the process for each guest that was added, its touched RAM included, under traffic. */
   readonly megabytesPerGuest: number;
-  /** Nice value of the card's thread; 0 where the process may not ask for less. */
-  readonly cardNice: number;
 }
 
 /** What is on the wire for a frame beside its bytes is the card's to account. */
@@ -73,13 +78,18 @@ export async function measureSharedPort(options: SharedPortOptions): Promise<Sha
   const port = await SharedPort.open(options);
   try {
     const samples: SharedPortSample[] = [];
-    const cardNice = setCardNice();
+    const cardAhead: CardAheadSample[] = [];
     await port.warmUp();
     const megabytesPerGuest = port.megabytesPerGuest();
     for (let round = 0; round < options.rounds; round++) {
       for (const guests of options.guests) samples.push(await port.sample(guests));
+      if (!setCardNice(CARD_NICE)) continue;
+      const fewest = await port.sample(Math.min(...options.guests));
+      const most = await port.sample(port.guests);
+      setCardNice(0);
+      cardAhead.push({ fewest, most });
     }
-    return { samples, megabytesPerGuest, cardNice };
+    return { samples, cardAhead, megabytesPerGuest };
   } finally {
     await port.close();
   }
@@ -92,15 +102,15 @@ export function jainIndex(shares: readonly number[]): number {
   return squares === 0 ? 0 : (sum * sum) / (shares.length * squares);
 }
 
-/** Puts the card's thread before the others. Needs a privilege: without it everything stays as it is. */
-function setCardNice(): number {
+/** Sets the nice value of the card's thread. False: a value below 0 needs a privilege that the process does not have. */
+function setCardNice(nice: number): boolean {
   const card = listThreads().find((thread) => coreOf(thread) === 'nic');
-  if (card === undefined) return 0;
+  if (card === undefined) return false;
   try {
-    setPriority(card.tid, CARD_NICE);
-    return CARD_NICE;
+    setPriority(card.tid, nice);
+    return true;
   } catch {
-    return 0;
+    return false;
   }
 }
 
