@@ -13,7 +13,8 @@ export interface Random {
 }
 
 // CLOCK_MONOTONIC is one clock for all threads and processes of a machine; performance.now() is the cheap way to read it,
-// once its own origin is known.
+// once its own origin is known. The global is a getter, a third of a reading's cost: asked once.
+const stopwatch = performance;
 const originMs = performanceOriginMs();
 
 /**
@@ -24,9 +25,9 @@ function performanceOriginMs(): number {
   let tightestMs = Number.POSITIVE_INFINITY;
   let foundMs = 0;
   for (let i = 0; i < 8; i++) {
-    const beforeMs = performance.now();
+    const beforeMs = stopwatch.now();
     const monotonicMs = Number(process.hrtime.bigint()) / 1e6;
-    const afterMs = performance.now();
+    const afterMs = stopwatch.now();
     if (afterMs - beforeMs >= tightestMs) continue;
     tightestMs = afterMs - beforeMs;
     foundMs = monotonicMs - (beforeMs + afterMs) / 2;
@@ -36,7 +37,7 @@ function performanceOriginMs(): number {
 
 /** The real clock: comparable between all threads and processes of this machine. */
 export const realClock: Clock = {
-  nowNs: () => (originMs + performance.now()) * 1e6,
+  nowNs: () => (originMs + stopwatch.now()) * 1e6,
 };
 
 /** Time that can also call back. A simulator passes virtual time. */
