@@ -30,7 +30,8 @@ try {
   await lab.vmm('tap-b', ['receive', '--listen', uri, '--vf', `wire=${lab.port('p1')}`]);
   await reachable();
 
-  const pinging = ping(['-i', '0.02', '-c', '150']);
+  // long enough that most of it is not the migration's, on a machine with much else to do too
+  const pinging = ping(['-i', '0.02', '-c', '400']);
   await sleep(800);
   const outcome = await migrateAndWait(source.qmp, uri, { mode: 'scan' });
   const text = await pinging;
@@ -56,7 +57,7 @@ async function answered(count: number): Promise<number> {
 
 /** What ping prints. Not waited for synchronously: the switch that carries its packets runs in this thread. */
 function ping(options: readonly string[]): Promise<string> {
-  const child = spawn('ping', [...options, '-W', '1', GUEST], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('ping', [...options, '-W', '5', GUEST], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   return new Promise((resolve) => child.once('close', () => resolve(text)));
@@ -64,7 +65,7 @@ function ping(options: readonly string[]): Promise<string> {
 
 /** The guest needs a moment to bring its link up. */
 async function reachable(): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 25; tries++) {
     if ((await answered(1)) === 1) return;
     await sleep(100);
   }
