@@ -15,10 +15,14 @@ import {
 import type { DestinationResult } from './destination.js';
 import type { MigrationReport } from './report.js';
 
-/** Saves to `path`. A file that could not be completed is removed; the guest then goes on. */
+/**
+ * Saves to `path`. A file that could not be completed is removed; the guest then goes on. One that failed when it was whole
+ * already is the VM from then on, and stays.
+ */
 export async function saveToFile(path: string, setup: Omit<SourceSetup, 'to'>): Promise<MigrationReport> {
   const report = await createSourceMigration({ ...setup, to: `file:${path}` }).run();
-  if (report.outcome !== 'completed') await unlink(path).catch(() => {});
+  const isWhole = report.outcome === 'completed' || report.recovery === 'destination-owns';
+  if (!isWhole) await unlink(path).catch(() => {});
   return report;
 }
 

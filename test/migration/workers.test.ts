@@ -196,4 +196,19 @@ describe('a file', () => {
     expect(vm.isRunning).toBe(true);
     expect(await readdir(folder)).toEqual([]);
   });
+
+  it('that is whole stays, whatever fails after it: it is the VM now', async () => {
+    const vm = new FakeSourceVm(RAM_BYTES);
+    bytesOf(vm.memory)[4096] = 1;
+    vm.retire = () => {
+      throw new Error('no going today');
+    };
+    const path = join(folder, 'vm.srvm');
+    const report = await saveToFile(path, { vm, device: new FakeDevice(RAM_BYTES) });
+    expect(report).toMatchObject({ outcome: 'failed', recovery: 'destination-owns' });
+    expect(vm.isRunning).toBe(false);
+    const host = new FakeHost(true);
+    await restoreFromFile(path, { host });
+    expect(differingPages(vm.memory, host.vm!.memory)).toEqual([]);
+  });
 });
