@@ -29,7 +29,8 @@ export function hunt(order: HuntOrder): Promise<HuntEnd> {
     const core = fork(fileURLToPath(new URL('./hunt-core.js', import.meta.url)), { execArgv: [] });
     core.once('message', (end: HuntEnd) => resolve(end));
     core.once('error', (error) => resolve({ kind: 'failed', message: error.message }));
-    core.once('exit', (code) => resolve({ kind: 'failed', message: `its process ended with code ${code}` }));
+    // not on 'exit': that one can be heard before a message that was sent first, when this thread was busy meanwhile
+    core.once('close', (code) => resolve({ kind: 'failed', message: `its process ended with code ${code}` }));
     core.send(order);
   });
 }
