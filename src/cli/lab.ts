@@ -89,10 +89,14 @@ export class Lab {
     };
     child.stdout!.on('data', keep);
     child.stderr!.on('data', keep);
+    // 'close', not 'exit': what it said last has been read by then
     const ended = new Promise<number | string>((resolve) => {
-      child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'));
+      child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
     });
-    const qmp = await waitForSocket(name, child, () => text);
+    const qmp = await waitForSocket(name, child, async () => {
+      await ended;
+      return text;
+    });
     const vmm: VmmProcess = { name, child, qmp, log: () => text, ended };
     this.#vmms.push(vmm);
     return vmm;
@@ -121,12 +125,17 @@ export const sleep = (ms: number): Promise<void> => new Promise((resolve) => set
 /** The first process that loads an image rewrites it; beside much else that takes most of a minute. */
 const START_LIMIT_S = 120;
 
-async function waitForSocket(name: string, child: ChildProcess, log: () => string): Promise<QmpClient> {
+async function waitForSocket(
+  name: string,
+  child: ChildProcess,
+  wholeLog: () => Promise<string>,
+): Promise<QmpClient> {
   const path = controlSocketOf(name);
   const endNs = realClock.nowNs() + START_LIMIT_S * 1e9;
   while (realClock.nowNs() < endNs) {
     if (child.exitCode !== null || child.signalCode !== null) {
-      throw new LabError(`VMM '${name}' ended before it was up: ${log().trim().split('\n').at(-1) ?? ''}`);
+      const lastLine = (await wholeLog()).trim().split('\n').at(-1) ?? '';
+      throw new LabError(`VMM '${name}' ended before it was up: ${lastLine}`);
     }
     if (existsSync(path)) {
       try {
