@@ -19,6 +19,9 @@ const SHORTEST_SLEEP_NS = 20_000;
 
 const port = parentPort!;
 const env = workerData as CoreWorkerData;
+// the plugin's module can import workerData too, and the card's memory and the ground truth hang on the handle
+const { handle } = env;
+Reflect.deleteProperty(env, 'handle');
 nameThread('srvm tracker');
 const bornNs = realClock.nowNs();
 let loopCpuStartNs = 0;
@@ -72,7 +75,7 @@ async function run(): Promise<void> {
     CoreModule,
   ];
   if (typeof createCore !== 'function') throw new Error(`${env.module} exports no createCore`);
-  const device = openCoreDevice(env.handle);
+  const device = openCoreDevice(handle);
   const view = viewOf(device);
   const control = new Int32Array(env.control);
   Atomics.wait(control, CORE_CONTROL.go, 0);

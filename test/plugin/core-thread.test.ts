@@ -1,15 +1,13 @@
 /** The extra core in its own thread: alive only while tracking, accounted, and no danger when it breaks. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { realThreads } from '../../src/hypervisor/host-threads.js';
-import { Hotplug } from '../../src/hypervisor/hotplug.js';
-import { Nic } from '../../src/hypervisor/nic.js';
-import { PassedThroughVf } from '../../src/hypervisor/passthrough.js';
-import { CONTROL_WORDS, layoutFor } from '../../src/machine/layout.js';
+import type { Nic } from '../../src/hypervisor/nic.js';
+import type { PassedThroughVf } from '../../src/hypervisor/passthrough.js';
 import type { DeviceMigrator } from '../../src/migration/device-migrator.js';
 import { createDeviceMigrator } from '../../src/plugin/create.js';
 import type { PluginDefinition } from '../../src/plugin/definition.js';
 import type { HostLimits } from '../../src/plugin/host.js';
 import { threads, threadsAreBackTo } from '../hypervisor/lab.js';
+import { attachVf } from './attached-vf.js';
 import type { Oddity } from './fixtures/odd-core.js';
 
 const RAM_BYTES = 16 * 1024 * 1024;
@@ -17,24 +15,7 @@ let nic: Nic;
 let device: PassedThroughVf;
 
 beforeAll(async () => {
-  nic = await Nic.open({ wire: 'null', vfCount: 1 });
-  const layout = layoutFor(RAM_BYTES);
-  const memory = new SharedArrayBuffer(layout.totalBytes);
-  const vf = nic.allocateVf();
-  const control = new Int32Array(memory, layout.controlOffset, CONTROL_WORDS);
-  device = new PassedThroughVf({
-    nic,
-    vf,
-    slot: 1,
-    memory,
-    layout,
-    scratchPage: 0,
-    scratchPages: 4,
-    iommuDirtyBits: false,
-    messages: { kind: 'vm', memory, controlOffset: layout.controlOffset },
-    hotplug: new Hotplug({ ...realThreads, control }, true),
-  });
-  await device.attach();
+  ({ nic, device } = await attachVf(false));
 });
 afterAll(() => nic.close());
 

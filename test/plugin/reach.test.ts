@@ -1,14 +1,11 @@
 /** No plugin reaches the device model or the ground truth, in any of the threads it runs in (design, rules 3 and 4). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VfBar } from '../../src/hardware/nic/vf-bar.js';
-import { realThreads } from '../../src/hypervisor/host-threads.js';
-import { Hotplug } from '../../src/hypervisor/hotplug.js';
-import { Nic } from '../../src/hypervisor/nic.js';
-import { PassedThroughVf } from '../../src/hypervisor/passthrough.js';
+import type { Nic } from '../../src/hypervisor/nic.js';
+import type { PassedThroughVf } from '../../src/hypervisor/passthrough.js';
 import { openPassthrough } from '../../src/hypervisor/passthrough-core.js';
 import { SvNic } from '../../src/hypervisor/sv-nic.js';
 import { VirtualMachine } from '../../src/hypervisor/vm.js';
-import { CONTROL_WORDS, layoutFor } from '../../src/machine/layout.js';
 import type { DeviceMigrator } from '../../src/migration/device-migrator.js';
 import { TestHost, type TestHostOptions } from '../../src/plugin/conformance/test-host.js';
 import { createDeviceMigrator } from '../../src/plugin/create.js';
@@ -17,33 +14,16 @@ import { EXIT_CONTROL_BYTES, exitFailure, openExits } from '../../src/plugin/exi
 import { PluginMigrator } from '../../src/plugin/host.js';
 import { createVifMigrator } from '../../src/plugin/vif-access.js';
 import { testImage } from '../hypervisor/lab.js';
+import { attachVf } from './attached-vf.js';
 import { NOTHING_FOUND } from './fixtures/looking-halves.js';
 import { strangersIn } from './reach.js';
 
-const RAM_BYTES = 16 * 1024 * 1024;
 const HALVES = new URL('./fixtures/looking-halves.js', import.meta.url);
 let nic: Nic;
 let device: PassedThroughVf;
 
 beforeAll(async () => {
-  nic = await Nic.open({ wire: 'null', vfCount: 1 });
-  const layout = layoutFor(RAM_BYTES);
-  const memory = new SharedArrayBuffer(layout.totalBytes);
-  const vf = nic.allocateVf();
-  const control = new Int32Array(memory, layout.controlOffset, CONTROL_WORDS);
-  device = new PassedThroughVf({
-    nic,
-    vf,
-    slot: 1,
-    memory,
-    layout,
-    scratchPage: 0,
-    scratchPages: 4,
-    iommuDirtyBits: true,
-    messages: { kind: 'vm', memory, controlOffset: layout.controlOffset },
-    hotplug: new Hotplug({ ...realThreads, control }, true),
-  });
-  await device.attach();
+  ({ nic, device } = await attachVf(true));
 });
 afterAll(() => nic.close());
 
