@@ -111,14 +111,16 @@ describe('with cores of their own', () => {
     const queue = new MigrationQueue(2);
     let atOnce = 0;
     let most = 0;
-    const hosts = [new FakeHost(), new FakeHost(), new FakeHost()];
+    const destinations = [0, 1, 2].map(() =>
+      createDestinationMigration({ host: new FakeHost(), listen: 'tcp:127.0.0.1:0' }),
+    );
+    // all listen before the first begins: one whose core is late would find it over
+    const addresses = await Promise.all(destinations.map((destination) => destination.listen()));
+    const ran = destinations.map((destination) => destination.run());
     const reports = await Promise.all(
-      hosts.map(async (host): Promise<MigrationReport> => {
-        const destination = createDestinationMigration({ host, listen: 'tcp:127.0.0.1:0' });
-        const to = await destination.listen();
+      addresses.map((to): Promise<MigrationReport> => {
         const vm = new FakeSourceVm(RAM_BYTES);
-        const ran = destination.run();
-        const report = await queue.add(
+        return queue.add(
           createSourceMigration({
             vm,
             device: null,
@@ -129,10 +131,9 @@ describe('with cores of their own', () => {
             },
           }),
         );
-        await ran;
-        return report;
       }),
     );
+    await Promise.all(ran);
     expect(reports.map((report) => report.outcome)).toEqual(['completed', 'completed', 'completed']);
     expect(most).toBe(2);
   });
