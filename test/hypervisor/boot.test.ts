@@ -11,7 +11,8 @@ import {
   echoUntil,
   networkUp,
   threads,
-  threadsAreBackTo,
+  threadsEndedSince,
+  threadsSince,
   until,
 } from './lab.js';
 
@@ -139,11 +140,11 @@ describe('a virtual machine with a VF', () => {
     vm.subscribe((event) => {
       if (event.kind === 'state') states.push(event.state.kind);
     });
-    expect(threads()).toBeGreaterThan(before);
+    expect(threadsSince(before)).toBeGreaterThan(0);
     expect(cabled.nic.freeVfs).toBe(free - 1);
     await vm.destroy();
     expect(states).toEqual(['destroyed']);
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
     expect(cabled.nic.freeVfs).toBe(free);
     // the VF can be given to the next VM, which finds it as new
     await bootEcho(cabled);

@@ -82,11 +82,16 @@ export async function networkUp(vm: VirtualMachine): Promise<void> {
   if (trap !== null) throw new Error(trap);
 }
 
-/** Threads of this process. The kernel may list one a moment longer than it can be waited for. */
-export const threads = (): number => readdirSync('/proc/self/task').length;
+/** Ids of this process's threads, as the kernel lists them: one that has ended, a moment longer than it can be waited for. */
+export const threads = (): ReadonlySet<string> => new Set(readdirSync('/proc/self/task'));
 
-export async function threadsAreBackTo(before: number): Promise<void> {
-  await until(`${before} threads, not ${threads()}`, () => threads() === before);
+/** How many there are that were not there before. A mere count would depend on those that were just ending then. */
+export function threadsSince(before: ReadonlySet<string>): number {
+  return [...threads()].filter((id) => !before.has(id)).length;
+}
+
+export async function threadsEndedSince(before: ReadonlySet<string>): Promise<void> {
+  await until('the end of the threads that have begun since', () => threadsSince(before) === 0);
 }
 
 /** Sends echo requests until at least `replies` of them were answered. */

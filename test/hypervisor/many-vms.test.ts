@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { Nic } from '../../src/hypervisor/nic.js';
 import { VirtualMachine } from '../../src/hypervisor/vm.js';
-import { echoImage, threads, threadsAreBackTo, until } from './lab.js';
+import { echoImage, threads, threadsEndedSince, until } from './lab.js';
 
 const VMS = 60;
 
@@ -34,7 +34,7 @@ it('boots sixty VMs with a VF each, and ends them', async () => {
   } finally {
     await Promise.all(vms.map((vm) => vm.destroy()));
   }
-  await threadsAreBackTo(threadsBefore);
+  await threadsEndedSince(threadsBefore);
   expect(nic.freeVfs).toBe(nic.handle.vfCount);
   await nic.close();
 }, 400_000);

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { CONTROL, REGION } from '../../src/hardware/nic/shared.js';
 import { Nic, NicError } from '../../src/hypervisor/nic.js';
-import { type Cabled, cabledNic, threads, threadsAreBackTo, until } from './lab.js';
+import { type Cabled, cabledNic, threads, threadsEndedSince, until } from './lab.js';
 
 const MAC = '52:54:00:00:00:01';
 const asleep = (nic: Nic): boolean =>
@@ -87,6 +87,6 @@ describe('a card', () => {
     await expect(Nic.open({ wire: 'carrier-pigeon:1' })).rejects.toThrow('carrier-pigeon');
     await expect(Nic.open({ wire: 'null', maxFrameBytes: 100 })).rejects.toThrow(NicError);
     await expect(Nic.open({ wire: 'null', trafficClasses: 3 })).rejects.toThrow(NicError);
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
   });
 });

@@ -6,7 +6,7 @@ import type { DeviceMigrator } from '../../src/migration/device-migrator.js';
 import { createDeviceMigrator } from '../../src/plugin/create.js';
 import type { PluginDefinition } from '../../src/plugin/definition.js';
 import type { HostLimits } from '../../src/plugin/host.js';
-import { threads, threadsAreBackTo } from '../hypervisor/lab.js';
+import { threads, threadsEndedSince, threadsSince } from '../hypervisor/lab.js';
 import { attachVf } from './attached-vf.js';
 import type { Oddity } from './fixtures/odd-core.js';
 
@@ -56,14 +56,14 @@ describe('a core thread', () => {
     const before = threads();
     const { migrator } = migratorWith('none');
     await migrator.start();
-    expect(threads()).toBe(before + 1);
+    expect(threadsSince(before)).toBe(1);
     const pages = into();
     const { notes } = await migrator.harvest(pages);
     expect(pages[7]).toBe(1);
     expect(notes).toEqual([`RAM of ${RAM_BYTES} bytes, VFSTATUS true`]);
     await migrator.quiesce();
     const report = await migrator.stop();
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
     expect(report.counters['steps']).toBeGreaterThanOrEqual(3);
     expect(report.counters['turns']).toBe(report.counters['steps']);
     expect(report.coreAliveNs).toBeGreaterThan(0);
@@ -94,7 +94,7 @@ describe('a core thread', () => {
     const report = await migrator.stop();
     expect(report.notes).toEqual([]);
     expect(rolledBack()).toBe(0);
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
   });
 
   it('that cannot be created fails the start and leaves no thread', async () => {
@@ -104,7 +104,7 @@ describe('a core thread', () => {
     await migrator.rollback();
     await migrator.stop();
     expect(rolledBack()).toBe(1);
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
   });
 
   it('that throws fails what needs it next', async () => {
@@ -120,7 +120,7 @@ describe('a core thread', () => {
     const report = await migrator.stop();
     expect(rolledBack()).toBe(1);
     expect(report.counters['steps']).toBe(3);
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
   });
 
   it('that hangs is killed', async () => {
@@ -140,7 +140,7 @@ describe('a core thread', () => {
     const report = await migrator.stop();
     expect(rolledBack()).toBe(1);
     expect(report.notes.join(' ')).toMatch(/was killed: its cost is unknown/);
-    await threadsAreBackTo(before);
+    await threadsEndedSince(before);
   });
 
   it('that throws at its end has been heard by then', async () => {
