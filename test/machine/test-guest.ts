@@ -46,6 +46,13 @@ function mix(rounds: u32): u32 {
   return mixed;
 }
 
+/** The second half when a word was set: whoever is slow finds the guest still there. */
+function mixInHalves(rounds: u32): u32 {
+  mix(rounds / 2);
+  while (atomic.load<u32>(0x10004) == 0) {}
+  return mix(rounds / 2);
+}
+
 function spin(): u32 {
   for (;;) store<u32>(0x10000, load<u32>(0x10000) + 1);
   return 0;
@@ -95,6 +102,7 @@ export function run(): u32 {
   say("up");
   const mode = option(0);
   if (mode == 0x6d) return mix(1000); // m
+  if (mode == 0x68) return mixInHalves(1000); // h
   if (mode == 0x73) return spin(); // s
   if (mode == 0x69) return interrupts(); // i
   if (mode == 0x77) return writePages(); // w
