@@ -5,10 +5,23 @@
  *   actor `source/engine` -> process `source`, thread `engine`          actor `link` -> process `world`, thread `link`
  */
 import type { SimEvent } from '../clockwork/event-log.js';
+import { Instants, type TraceArguments } from './instants.js';
 import { TraceTracks } from './tracks.js';
-import { CHUNK, COUNT, FAULT, HARVEST, MARK, NO_NAMES, NUMBER_NAMES, PHASE, STEP } from './words.js';
+import {
+  BROKEN,
+  CHUNK,
+  COUNT,
+  CRASH,
+  FAULT,
+  HARVEST,
+  MARK,
+  NO_NAMES,
+  NUMBER_NAMES,
+  PHASE,
+  STEP,
+} from './words.js';
 
-/** One event of the format; times in microseconds. */
+/** One event of the format; times in microseconds, to the nanosecond. */
 interface TraceEvent {
   readonly name: string;
   readonly ph: 'X' | 'i' | 'C';
@@ -18,12 +31,13 @@ interface TraceEvent {
   readonly dur?: number;
   /** Of an instant: thread or global. */
   readonly s?: 't' | 'g';
-  readonly args?: Readonly<Record<string, number>>;
+  readonly args?: TraceArguments;
 }
 
 interface OpenPhase {
   readonly name: string;
   readonly startNs: number;
+  readonly args: TraceArguments;
 }
 
 /**
@@ -41,6 +55,7 @@ export function writeTrace(
 
 class TraceWriter {
   readonly #tracks = new TraceTracks();
+  readonly #instants = new Instants();
   readonly #made: TraceEvent[] = [];
   /** By actor. */
   readonly #phases = new Map<string, OpenPhase>();
@@ -49,12 +64,12 @@ class TraceWriter {
 
   add(event: SimEvent): void {
     const { actor, what, timeNs, numbers } = event;
-    if (what.startsWith(PHASE)) this.#beginPhase(actor, what.slice(PHASE.length), timeNs);
+    if (what.startsWith(PHASE)) this.#beginPhase(actor, what.slice(PHASE.length), timeNs, numbers[0]);
     else if (what.startsWith(COUNT)) this.#count(actor, what.slice(COUNT.length), timeNs, numbers[0]);
     else if (what === STEP) this.#step(event);
     else {
-      const scope = what.startsWith(FAULT) ? 'g' : 't';
-      this.#make(actor, { name: what, ph: 'i', ts: us(timeNs), s: scope, args: argumentsOf(event) });
+      if (what === CRASH) this.#endPhase(actor, timeNs);
+      this.#instant(event);
       this.#countMore(event);
     }
   }
@@ -72,10 +87,24 @@ class TraceWriter {
     this.#made.push({ ...event, ...this.#tracks.of(actor) });
   }
 
+  #slice(actor: string, name: string, startNs: number, endNs: number, args: TraceArguments): void {
+    // from what both ends are rounded to: of two slices one after the other, none may reach into the other
+    const dur = us(Math.round(endNs) - Math.round(startNs));
+    const said = Object.keys(args).length === 0 ? {} : { args };
+    this.#make(actor, { name, ph: 'X', ts: us(startNs), dur, ...said });
+  }
+
+  #instant(event: SimEvent): void {
+    const { actor, what, timeNs } = event;
+    const args = this.#instants.add(actor, timeNs, what, argumentsOf(event));
+    if (args === null) return;
+    const s = what.startsWith(FAULT) || what.startsWith(BROKEN) ? 'g' : 't';
+    this.#make(actor, { name: what, ph: 'i', ts: us(timeNs), s, args });
+  }
+
   #step({ actor, timeNs, numbers: [costNs, elapsedNs, lostNs] }: SimEvent): void {
-    const [ts, dur] = [us(timeNs - elapsedNs), us(costNs + elapsedNs)];
-    const args = lostNs === 0 ? undefined : { 'preempted us': us(lostNs) };
-    this.#make(actor, { name: STEP, ph: 'X', ts, dur, ...(args === undefined ? {} : { args }) });
+    const args: TraceArguments = lostNs === 0 ? {} : { 'preempted us': us(lostNs) };
+    this.#slice(actor, STEP, timeNs - elapsedNs, timeNs + costNs, args);
   }
 
   #count(actor: string, name: string, timeNs: number, value: number): void {
@@ -92,18 +121,17 @@ class TraceWriter {
     this.#count(`${host}/tracker`, 'dirty pages', timeNs, marked);
   }
 
-  #beginPhase(actor: string, name: string, timeNs: number): void {
-    this.#endPhase(actor, timeNs);
-    if (name !== 'end') this.#phases.set(actor, { name, startNs: timeNs });
+  #beginPhase(actor: string, name: string, startNs: number, round: number): void {
+    this.#endPhase(actor, startNs);
+    if (name !== 'end') this.#phases.set(actor, { name, startNs, args: round === 0 ? {} : { round } });
   }
 
   #endPhase(actor: string, endNs: number): void {
     const phase = this.#phases.get(actor);
     if (phase === undefined) return;
     this.#phases.delete(actor);
-    const { name, startNs } = phase;
-    const thread = `${this.#tracks.processOf(actor)}/phases`;
-    this.#make(thread, { name, ph: 'X', ts: us(startNs), dur: us(endNs - startNs) });
+    const { name, startNs, args } = phase;
+    this.#slice(`${this.#tracks.processOf(actor)}/phases`, name, startNs, endNs, args);
   }
 }
 
@@ -116,6 +144,7 @@ function argumentsOf({ what, numbers }: SimEvent): Record<string, number> {
   return named;
 }
 
+/** Whole nanoseconds: what a run under workers measured has parts of one, and a viewer would cut those off. */
 function us(ns: number): number {
-  return ns / 1000;
+  return Math.round(ns) / 1000;
 }

@@ -8,10 +8,14 @@
  * long it then lost its physical core.
  */
 export const STEP = 'step';
-/** `phase pre-copy`: begins here, until the next phase of this actor. `phase end`: none follows. */
+/** `phase pre-copy`: begins here, until the next phase of this actor; its number is the round. `phase end`: none follows. */
 export const PHASE = 'phase ';
 /** `fault link cut`: shown over the whole height of the trace. */
 export const FAULT = 'fault ';
+/** `broken no page is lost`: likewise. */
+export const BROKEN = 'broken ';
+/** Of a host: no phase goes on. */
+export const CRASH = 'crash';
 /** `count dirty pages`: a counter's new value. */
 export const COUNT = 'count ';
 /** Part of a DMA write landed. */

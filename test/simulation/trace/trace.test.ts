@@ -101,4 +101,48 @@ describe('trace', () => {
     expect(counts.map(({ args }) => args!['value'])).toEqual([1, 2, 3, 0]);
     expect([...new Uint8Array(buffer)]).toEqual([0, 0, 0, 1, 1, 1, 0, 0]);
   });
+
+  it('says the round of a pre-copy, and ends the phase of a host that crashes', () => {
+    const log = new EventLog({ keep: 'all' });
+    log.add(1000, 'source/main', 'phase pre-copy', 1);
+    log.add(3000, 'source/main', 'phase pre-copy', 2);
+    log.add(4000, 'source/main', 'crash');
+    log.add(9000, 'world', 'broken one VM runs at most');
+    const events = parse(log).filter((event) => event.ph !== 'M');
+    expect(events).toMatchObject([
+      { name: 'pre-copy', ph: 'X', ts: 1, dur: 2, args: { round: 1 } },
+      { name: 'pre-copy', ph: 'X', ts: 3, dur: 1, args: { round: 2 } },
+      { name: 'crash', ph: 'i', s: 't', ts: 4 },
+      { name: 'broken one VM runs at most', ph: 'i', s: 'g', ts: 9 },
+    ]);
+  });
+
+  it('gathers what has one name at one moment, which a viewer would draw below one another', () => {
+    const log = new EventLog({ keep: 'all' });
+    log.add(1000, 'source/hardware', 'chunk', 5, 64, 192);
+    log.add(1000, 'source/hardware', 'dma');
+    log.add(1000, 'destination/hardware', 'chunk', 9, 60, 0);
+    log.add(1000, 'source/hardware', 'chunk', 7, 128, 64);
+    log.add(1000, 'source/hardware', 'chunk', 8, 64, 0);
+    log.add(2000, 'source/hardware', 'chunk', 5, 64, 0);
+    const chunks = parse(log).filter(({ name }) => name === 'chunk');
+    expect(chunks.map(({ args }) => args)).toEqual([
+      { page: '5, 7, 8', bytes: '64, 128, 64', 'pending bytes': '192, 64, 0', times: 3 },
+      { page: 9, bytes: 60, 'pending bytes': 0 },
+      { page: 5, bytes: 64, 'pending bytes': 0 },
+    ]);
+  });
+
+  it('rounds what was measured to whole nanoseconds, and slices that follow one another still do not overlap', () => {
+    const log = new EventLog({ keep: 'all' });
+    const startsNs = [1000.4, 2000.6, 3000.5, 4000.2];
+    for (const [i, ns] of startsNs.entries()) log.add(ns, 'source/main', `phase ${i}`);
+    const slices = parse(log).filter(({ ph }) => ph === 'X');
+    expect(slices.map(({ ts, dur }) => [ts, dur])).toEqual([
+      [1, 1.001],
+      [2.001, 1],
+      [3.001, 0.999],
+      [4, 0],
+    ]);
+  });
 });
