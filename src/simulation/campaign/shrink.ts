@@ -1,7 +1,9 @@
 /**
- * The shortest fault schedule that still breaks the same promise: first fewer faults (delta debugging), then simpler ones.
+ * The shortest fault schedule that still breaks the same promise: first fewer faults (delta debugging), then simpler ones,
+ * and again, until nothing changes: of two faults one may be superfluous once the other happens at another time.
  *
  *   plan of n faults --halves, quarters, ... left out--> few faults --each number towards 0, 1, round--> plain faults
+ *         ^------------------------------------- something was made plainer -------------------------------'
  *
  * A step is kept when the run still breaks the promise that the first one broke; anything else would follow another fault.
  */
@@ -25,8 +27,8 @@ export interface Shrunk {
 
 export async function shrink(options: ShrinkOptions): Promise<Shrunk> {
   const search = new Search(options);
-  await search.fewer();
-  await search.simpler();
+  do await search.fewer();
+  while (await search.simpler());
   return { plan: search.plan, runs: search.runs, isMinimal: !search.isExhausted };
 }
 
@@ -65,17 +67,15 @@ class Search {
     return false;
   }
 
-  /** Every number of every fault, until none can be made simpler. */
-  async simpler(): Promise<void> {
-    let changed = true;
-    while (changed && !this.isExhausted) {
-      changed = false;
-      for (let index = 0; index < this.plan.length; index++) {
-        for (const field of Object.keys(this.plan[index]!)) {
-          if (await this.#simplify(index, field)) changed = true;
-        }
+  /** Every number of every fault once. @returns whether one was made simpler. */
+  async simpler(): Promise<boolean> {
+    let changed = false;
+    for (let index = 0; index < this.plan.length; index++) {
+      for (const field of Object.keys(this.plan[index]!)) {
+        if (await this.#simplify(index, field)) changed = true;
       }
     }
+    return changed;
   }
 
   async #simplify(index: number, field: string): Promise<boolean> {

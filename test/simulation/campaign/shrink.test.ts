@@ -28,6 +28,16 @@ describe('shrinking a fault schedule', () => {
     expect(plan).toEqual([{ atNs: 0, kind: 'net', what: 'link-stall', forNs: 2_000_000 }]);
   });
 
+  it('leaves out what another fault, made plainer, no longer needs', async () => {
+    const fails = async (plan: readonly PlannedFault[]): Promise<boolean> => {
+      const needed = holds(plan, 'link-cut');
+      return needed !== undefined && 'atNs' in needed && (needed.atNs === 0 || plan.length > 1);
+    };
+    const { plan, isMinimal } = await shrink({ plan: [stall(7), cut(3)], fails, maxRuns: 1000 });
+    expect(plan).toEqual([cut(0)]);
+    expect(isMinimal).toBe(true);
+  });
+
   it('finds that no fault is needed at all', async () => {
     const { plan } = await shrink({ plan: [stall(1), cut(2)], fails: async () => true, maxRuns: 10 });
     expect(plan).toEqual([]);
