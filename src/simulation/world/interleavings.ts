@@ -18,14 +18,14 @@ export class Interleavings {
   readonly #coverage: CoverageCounter;
   /** By page: when DMA last landed in it while it was due. */
   readonly #landedWhileDueNs = new Map<number, number>();
-  /** Pages of this round. */
+  /** Pages of this round; null: those that were seen due. */
   #ofRound: Uint8Array | null = null;
 
   constructor(coverage: CoverageCounter) {
     this.#coverage = coverage;
   }
 
-  /** A round begins: these pages are due. Null: all of them, and not known one by one. */
+  /** A round begins: these pages are due. Null: all of them, from a moment on that is still to come. */
   round(due: Uint8Array | null): void {
     this.#ofRound = due?.slice() ?? null;
     this.#landedWhileDueNs.clear();
@@ -35,14 +35,16 @@ export class Interleavings {
   landed(page: number, nowNs: number, stage: CopyStage, due: Uint8Array): void {
     if (stage === 'harvest') this.#coverage.reach('interleaving:dma-while-harvested');
     if (stage === 'quiescing') this.#coverage.reach('interleaving:dma-while-quiescing');
-    if (stage !== 'round' || this.#ofRound === null || this.#ofRound[page] === 0) return;
+    if (stage !== 'round') return;
     if (due[page] !== 0) {
       this.#landedWhileDueNs.set(page, nowNs);
       this.#coverage.reach('interleaving:write-before-copy');
       return;
     }
-    this.#coverage.reach('interleaving:write-after-copy');
     const beforeNs = this.#landedWhileDueNs.get(page);
+    const isOfRound = this.#ofRound === null ? beforeNs !== undefined : this.#ofRound[page] !== 0;
+    if (!isOfRound) return;
+    this.#coverage.reach('interleaving:write-after-copy');
     if (beforeNs !== undefined && nowNs - beforeNs <= BURST_NS)
       this.#coverage.reach('interleaving:copy-torn');
     this.#landedWhileDueNs.delete(page);
