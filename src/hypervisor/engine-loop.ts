@@ -3,6 +3,7 @@
  * in the same thread, so between steps the event loop gets its turn.
  *
  *   turn:    step, step, ... while there is work -> again after the sockets had their turn
+ *   limited: a short wait in place               -> a full port's next frames come together, and their guests have the core
  *   nothing: look again a few times              -> an answer is often microseconds away
  *            a few short waits in place          -> on the bell alone: a guest's register write wakes at once
  *            sleep in the event loop             -> bell, wire, message, deadline; costs nothing, wakes slower
@@ -21,12 +22,18 @@ const TIMER_NS = 2_000_000;
 /** A nearer deadline is not worth a trip into the kernel. */
 const SHORTEST_WAIT_NS = 20_000;
 const MAX_SLEEP_MS = 1000;
+/** At a speed limit: the wait in which the next frames gather. What the limit lets an engine catch up is many times as long. */
+const GATHER_NS = 50_000;
+/** A step that did less has found no more than what came since the one before. */
+const FEW = 4;
 
 export interface SteppedEngine {
   /** Does some of what there is to do; 0: there was nothing. */
   step(): number;
   /** When there is something to do even if nobody rings; Infinity: never. */
   nextDueNs(): number;
+  /** When the speed limit that ended its last step lets go; Infinity: none did. An engine without limits leaves it out. */
+  limitEndNs?(): number;
 }
 
 /** Shared words: whoever has work counts `rung` up, and notifies it while `asleep` is 1. */
@@ -92,15 +99,25 @@ export class EngineLoop {
       return;
     }
     let work = 0;
+    let done = 0;
     for (let i = 0; i < STEPS_PER_TURN; i++) {
-      if (this.#engine.step() === 0) break;
+      done = this.#engine.step();
+      if (done === 0) break;
       work++;
     }
     this.#busySteps += work;
     this.#idleTurns = work > 0 ? 0 : this.#idleTurns + 1;
-    if (this.#idleTurns < LOOKS) setImmediate(this.#turn);
+    if (done < FEW && this.#isLimited()) {
+      this.#waitInPlace(GATHER_NS, FEW);
+      setImmediate(this.#turn);
+    } else if (this.#idleTurns < LOOKS) setImmediate(this.#turn);
     else this.#rest();
   };
+
+  #isLimited(): boolean {
+    const endNs = this.#engine.limitEndNs?.() ?? Infinity;
+    return endNs !== Infinity && endNs - realClock.nowNs() < GATHER_NS;
+  }
 
   /** Nothing to do just now: waits a moment, or goes to sleep. */
   #rest(): void {
@@ -113,13 +130,16 @@ export class EngineLoop {
     setImmediate(this.#turn);
   }
 
-  /** Sockets are not looked at meanwhile. */
-  #waitInPlace(waitNs: number): void {
+  /** Sockets are not looked at meanwhile. A step that finds `enough` to do is worth more than the wait. */
+  #waitInPlace(waitNs: number, enough = 1): void {
     const words = this.#words;
     const rung = Atomics.load(words, this.#rung);
     Atomics.store(words, this.#asleep, 1);
     // a ring between the last step and this line: it may not have notified
-    if (this.#engine.step() !== 0 || Atomics.wait(words, this.#rung, rung, waitNs / 1e6) !== 'timed-out') {
+    if (
+      this.#engine.step() >= enough ||
+      Atomics.wait(words, this.#rung, rung, waitNs / 1e6) !== 'timed-out'
+    ) {
       this.#idleTurns = 0;
     }
     Atomics.store(words, this.#asleep, 0);

@@ -14,6 +14,7 @@ class Jobs implements SteppedEngine {
   done = 0;
   steps = 0;
   dueInNs = Infinity;
+  limitInNs = Infinity;
 
   step(): number {
     this.steps++;
@@ -25,6 +26,10 @@ class Jobs implements SteppedEngine {
 
   nextDueNs(): number {
     return realClock.nowNs() + this.dueInNs;
+  }
+
+  limitEndNs(): number {
+    return realClock.nowNs() + this.limitInNs;
   }
 }
 
@@ -154,6 +159,38 @@ describe("an engine's loop", () => {
     loop.start();
     await until('many looks', () => jobs.steps > 200);
     expect(loop.sleeps).toBe(0);
+  });
+
+  it('waits in place at a speed limit, and finds what came before the wait', async () => {
+    rig = makeRig();
+    const { jobs, loop, words } = rig;
+    jobs.limitInNs = 1000;
+    // nothing is ever due: without the limit it would be asleep by the eleventh turn
+    const { step } = jobs;
+    let waits = 0;
+    let unheard = 0;
+    jobs.step = () => {
+      // the look before the wait: what comes now is found by it, what comes later rings
+      if (Atomics.load(words, ASLEEP) === 1 && ++waits % 10 === 0) {
+        unheard++;
+        jobs.waiting++;
+      }
+      return step.call(jobs);
+    };
+    loop.start();
+    await until('many waits', () => waits >= 200);
+    expect(loop.sleeps).toBe(0);
+    expect(jobs.done).toBe(unheard);
+
+    jobs.limitInNs = Infinity;
+    await until('sleep', () => loop.sleeps > 0);
+  });
+
+  it('does not wait in place for a limit that ends far off', async () => {
+    rig = makeRig();
+    rig.jobs.limitInNs = 10e6;
+    rig.loop.start();
+    await until('sleep', () => rig!.loop.sleeps > 0);
   });
 
   it('ends once, out of its work or out of its sleep, and steps no more', async () => {

@@ -136,6 +136,11 @@ export class NicEngine {
     return Math.min(this.#moderatedDueNs, this.#limits.dueNs, this.#egress.pauseEndNs);
   }
 
+  /** When the speed limit that refused a frame in the last step lets it go; Infinity: none refused one. */
+  limitEndNs(): number {
+    return this.#limits.dueNs;
+  }
+
   /** Lets go of the card: from now on register writes apply ENABLE themselves. */
   close(): void {
     Atomics.store(this.#words, REGION.control + CONTROL.engineRunning, 0);
