@@ -5,6 +5,9 @@
  * frame's time on the wire, and it never lags more than BURST_NS behind the clock. That lag is the bucket: an engine that
  * was away for a moment catches up, and one that was away for long does not flood its peer. All start full, so nothing of
  * this has to be saved.
+ *
+ * What comes in while the engine is away waits in the card's packet buffer, however slow the port is: of the time that it was
+ * away, it catches up as much as that buffer holds.
  */
 import { RTTBCNRC_ENABLE } from './offsets.js';
 import { CONTROL, type NicShared, QUEUE_COUNT, REGION } from './shared.js';
@@ -12,6 +15,8 @@ import { CONTROL, type NicShared, QUEUE_COUNT, REGION } from './shared.js';
 /** Preamble, start delimiter, CRC and inter-frame gap. */
 const WIRE_OVERHEAD_BYTES = 24;
 const BURST_NS = 1_000_000;
+/** The 82599's receive packet buffer. */
+const RX_BUFFER_BYTES = 512 * 1024;
 /** What a queue's fraction is taken of when the port is unlimited. */
 const DEFAULT_LINK_MBPS = 10_000;
 /** RTTBCNRC 27:0 is a fixed-point number with 14 fractional bits. */
@@ -21,9 +26,14 @@ const FACTOR_ONE = 1 << 14;
 export class RateLimits {
   readonly #words: Int32Array;
   readonly #queueFreeNs = new Float64Array(QUEUE_COUNT);
-  #nowNs = 0;
+  /** Before its first step an engine has not been away. */
+  #nowNs = Infinity;
   #portNsPerByte = 0;
   #rxFreeNs = 0;
+  /** How far receiving may lag: BURST_NS, or more until what waited for an engine that was away is in. */
+  #rxLagNs = BURST_NS;
+  /** The step took a frame from the wire. */
+  #hasReceived = false;
   #txFreeNs = 0;
   /** Earliest time at which something that was refused in this step may go. */
   #dueNs = Infinity;
@@ -35,9 +45,13 @@ export class RateLimits {
   /** Call at the begin of a step; one time holds for all its frames. */
   beginStep(nowNs: number): void {
     const mbps = this.#words[REGION.control + CONTROL.linkSpeedMbps]!;
+    const awayNs = nowNs - this.#nowNs;
     this.#nowNs = nowNs;
     this.#portNsPerByte = mbps > 0 ? 8000 / mbps : 0;
     this.#dueNs = Infinity;
+    if (!this.#hasReceived) this.#rxLagNs = BURST_NS;
+    this.#hasReceived = false;
+    this.#rxLagNs = Math.max(this.#rxLagNs, Math.min(awayNs, RX_BUFFER_BYTES * this.#portNsPerByte));
   }
 
   /** When a refused frame may go, Infinity if none was refused in this step. */
@@ -52,7 +66,8 @@ export class RateLimits {
 
   countReceived(frameBytes: number): void {
     if (this.#portNsPerByte === 0) return;
-    this.#rxFreeNs = this.#advance(this.#rxFreeNs, frameBytes, this.#portNsPerByte);
+    this.#hasReceived = true;
+    this.#rxFreeNs = this.#advance(this.#rxFreeNs, frameBytes, this.#portNsPerByte, this.#rxLagNs);
   }
 
   mayTransmit(queue: number): boolean {
@@ -74,8 +89,8 @@ export class RateLimits {
     this.#queueFreeNs[queue] = this.#advance(this.#queueFreeNs[queue]!, frameBytes, linkNsPerByte * factor);
   }
 
-  #advance(freeNs: number, frameBytes: number, nsPerByte: number): number {
-    return Math.max(freeNs, this.#nowNs - BURST_NS) + (frameBytes + WIRE_OVERHEAD_BYTES) * nsPerByte;
+  #advance(freeNs: number, frameBytes: number, nsPerByte: number, lagNs = BURST_NS): number {
+    return Math.max(freeNs, this.#nowNs - lagNs) + (frameBytes + WIRE_OVERHEAD_BYTES) * nsPerByte;
   }
 
   #refuse(untilNs: number): false {
