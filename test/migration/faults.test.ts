@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Channel } from '../../src/migration/channel.js';
 import type { Phase, PhaseName } from '../../src/migration/phases.js';
 import type { MigrationReport } from '../../src/migration/report.js';
+import { HeldClock } from './held-clock.js';
 import { createPair, type PairOptions } from './pair.js';
 
 type Pair = Awaited<ReturnType<typeof createPair>>;
@@ -113,9 +114,11 @@ describe('a fault before commitment', () => {
 
     it(`device hangs in ${call}`, async () => {
       let release = (): void => {};
-      const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 } }, ({ device }) => {
+      const clock = new HeldClock();
+      const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 }, clock }, ({ device }) => {
         device!.hook = (now) => {
           if (now !== call) return;
+          clock.release();
           setTimeout(() => release(), 1600);
           return new Promise<void>((resolve) => {
             release = resolve;
@@ -154,9 +157,13 @@ describe('a fault before commitment', () => {
   }
 
   it('a pause that completes late does not leave the guest standing', async () => {
-    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 } }, ({ vm }) => {
-      vm.hook = (call) =>
-        call === 'pause' ? new Promise((resolve) => setTimeout(resolve, 1600)) : undefined;
+    const clock = new HeldClock();
+    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 }, clock }, ({ vm }) => {
+      vm.hook = (call) => {
+        if (call !== 'pause') return;
+        clock.release();
+        return new Promise((resolve) => setTimeout(resolve, 1600));
+      };
     });
     expect(ended.report.outcome).toBe('failed');
     expectSourceGoesOn(ended, true);
@@ -176,9 +183,13 @@ describe('a fault before commitment', () => {
   });
 
   it('a silent source is given up by the destination', async () => {
-    const ended = await runBoth({ silenceLimitMs: 600 }, ({ device }) => {
-      device!.hook = (call) =>
-        call === 'harvest' ? new Promise((resolve) => setTimeout(resolve, 1600)) : undefined;
+    const clock = new HeldClock();
+    const ended = await runBoth({ silenceLimitMs: 600, clock }, ({ device }) => {
+      device!.hook = (call) => {
+        if (call !== 'harvest') return;
+        clock.release();
+        return new Promise((resolve) => setTimeout(resolve, 1600));
+      };
     });
     expect(ended.report.error).toContain('silent');
     expectSourceGoesOn(ended, true);
@@ -233,9 +244,20 @@ it('a destination that takes nothing any more is given up', async () => {
 
 describe('a fault after commitment', () => {
   it('no answer to COMMIT: the source stays stopped and says so', async () => {
-    const ended = await runBoth({ parameters: { 'x-srvm-step-timeout': 600 } }, ({ host }) => {
-      host.hook = (call) =>
-        call === 'resume' ? new Promise((resolve) => setTimeout(resolve, 1600)) : undefined;
+    const clock = new HeldClock();
+    let release = (): void => {};
+    const onPhase = ({ phase }: Phase): void => {
+      if (phase === 'failed') release();
+    };
+    const parameters = { 'x-srvm-step-timeout': 600 };
+    const ended = await runBoth({ parameters, clock, onPhase }, ({ host }) => {
+      host.hook = (call) => {
+        if (call !== 'resume') return;
+        clock.release();
+        return new Promise((resolve) => {
+          release = resolve;
+        });
+      };
     });
     expect(ended.report).toMatchObject({
       outcome: 'outcome-unknown',

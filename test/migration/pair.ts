@@ -1,4 +1,5 @@
 /** A source and a destination in one thread, over a real TCP connection. */
+import { realTimers, type TimerClock } from '../../src/hardware/clock.js';
 import type { Channel } from '../../src/migration/channel.js';
 import { parseAddress } from '../../src/migration/channel.js';
 import { DestinationMigration } from '../../src/migration/destination.js';
@@ -7,7 +8,7 @@ import { listenChannel, openChannel } from '../../src/migration/open-channel.js'
 import { DEFAULT_PARAMETERS, withParameters } from '../../src/migration/parameters.js';
 import { SourceMigration, type SourceMigrationOptions } from '../../src/migration/source.js';
 import { LocalSourceStream, STREAM_COUNTERS } from '../../src/migration/source-stream.js';
-import { clock, FakeDevice, FakeHost, FakeSourceVm } from './fake-vm.js';
+import { FakeDevice, FakeHost, FakeSourceVm } from './fake-vm.js';
 
 export interface PairOptions {
   readonly ramBytes?: number;
@@ -22,6 +23,8 @@ export interface PairOptions {
   readonly stepLimitMs?: number;
   readonly silenceLimitMs?: number;
   readonly stallLimitMs?: number;
+  /** Of both ends. */
+  readonly clock?: TimerClock;
   /** The source takes its stream. */
   readonly onStream?: () => void;
   /** Fills the source's memory. */
@@ -30,6 +33,7 @@ export interface PairOptions {
 
 export async function createPair(options: PairOptions = {}) {
   const ramBytes = options.ramBytes ?? 16 * 1024 * 1024;
+  const clock = options.clock ?? realTimers;
   const vm = new FakeSourceVm(ramBytes);
   options.prepare?.(vm.memory);
   const device = options.device ? new FakeDevice(ramBytes) : null;

@@ -76,13 +76,23 @@ describe('the destination, hand-fed', () => {
 
   it('refuses COMMIT while it still restores', async () => {
     const c = await connected();
-    c.host.hook = (call) =>
-      call === 'restoreVmState' ? new Promise((resolve) => setTimeout(resolve, 1000)) : undefined;
+    let sent = (): void => {};
+    const isSent = new Promise<void>((resolve) => {
+      sent = resolve;
+    });
+    c.host.hook = async (call) => {
+      if (call !== 'restoreVmState') return;
+      await isSent;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      // between a timer and an immediate, sockets are read: it is there, however late the timer was
+      await new Promise((resolve) => setImmediate(resolve));
+    };
     await c.send(FRAME.hello, c.offer);
     await c.next(FRAME.accept);
     await c.stream.sendState(FRAME.vmState, Uint8Array.of(1));
     await c.send(FRAME.end, { round: 1 });
     await c.send(FRAME.commit);
+    sent();
     await expectGivenUp(c, /commit frame has no place/);
   });
 
