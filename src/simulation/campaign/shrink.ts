@@ -1,6 +1,7 @@
 /**
- * The shortest fault schedule that still breaks the same promise: first fewer faults (delta debugging), then simpler ones,
- * and again, until nothing changes: of two faults one may be superfluous once the other happens at another time.
+ * The shortest fault schedule that still breaks the same promise: first fewer faults (delta debugging, which finds faults
+ * none of which can be left out; then fewer of others, if they do), then simpler ones, and again, until nothing changes:
+ * of two faults one may be superfluous once the other happens at another time.
  *
  *   plan of n faults --halves, quarters, ... left out--> few faults --each number towards 0, 1, round--> plain faults
  *         ^------------------------------------- something was made plainer -------------------------------'
@@ -27,8 +28,9 @@ export interface Shrunk {
 
 export async function shrink(options: ShrinkOptions): Promise<Shrunk> {
   const search = new Search(options);
-  do await search.fewer();
-  while (await search.simpler());
+  await search.fewer();
+  await search.fewest();
+  while (await search.simpler()) await search.fewer();
   return { plan: search.plan, runs: search.runs, isMinimal: !search.isExhausted };
 }
 
@@ -54,6 +56,15 @@ class Search {
       if (await this.#leaveOutOne(parts)) parts = Math.max(2, parts - 1);
       else if (parts < this.plan.length) parts = Math.min(this.plan.length, parts * 2);
       else return;
+    }
+  }
+
+  /** Any faults of the whole plan, if they are fewer than those that are left. */
+  async fewest(): Promise<void> {
+    for (let size = 1; size < this.plan.length; size++) {
+      for (const some of choiceOf(this.#options.plan, size)) {
+        if (this.isExhausted || (await this.#keep(some))) return;
+      }
     }
   }
 
@@ -97,6 +108,14 @@ class Search {
     this.#options.onStep?.(plan, this.runs);
     return true;
   }
+}
+
+/** Each choice of so many faults, in the plan's order. */
+function* choiceOf(plan: readonly PlannedFault[], size: number): Generator<PlannedFault[]> {
+  if (size === 0) yield [];
+  else
+    for (const [i, fault] of plan.entries())
+      for (const others of choiceOf(plan.slice(i + 1), size - 1)) yield [fault, ...others];
 }
 
 /** Candidates that are easier to read than `value`, plainest first; each is smaller or rounder, so that this ends. */

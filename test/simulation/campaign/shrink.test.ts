@@ -38,6 +38,13 @@ describe('shrinking a fault schedule', () => {
     expect(isMinimal).toBe(true);
   });
 
+  it('prefers one fault to two others that do it together', async () => {
+    const fails = async (plan: readonly PlannedFault[]): Promise<boolean> =>
+      holds(plan, 'cancel') !== undefined || plan.filter(({ what }) => what === 'link-cut').length > 1;
+    const { plan } = await shrink({ plan: [cancel(0), stall(0), cut(0), cut(0)], fails, maxRuns: 1000 });
+    expect(plan).toEqual([cancel(0)]);
+  });
+
   it('finds that no fault is needed at all', async () => {
     const { plan } = await shrink({ plan: [stall(1), cut(2)], fails: async () => true, maxRuns: 10 });
     expect(plan).toEqual([]);
