@@ -29,7 +29,7 @@ describe.each(IMAGES)('$image', ({ image, append, exact }) => {
     `${HOPS} hops, %s`,
     async (mode) => {
       const { station } = shuttle;
-      const quietBefore = await shuttle.guestCounters();
+      const quietBefore = await shuttle.quietGuestCounters();
       const probe = new EchoProbe({ peer: station, targetIp: GUEST_IP, rateHz: PROBE_HZ, payloadBytes: 200 });
       probe.start();
       await repliesGoOn(probe);
@@ -50,7 +50,7 @@ describe.each(IMAGES)('$image', ({ image, append, exact }) => {
       expect(seen).toMatchObject({ corrupt: 0, duplicates: 0, reordered: 0 });
       expect(seen.replies).toBeGreaterThan(HOPS * 50);
 
-      const quietAfter = await shuttle.guestCounters();
+      const quietAfter = await shuttle.quietGuestCounters();
       // what the card counts and what the driver counts have not drifted apart, and the driver never restarted
       for (const [card, driver] of [
         [COUNTER.vfRxPackets, COUNTER.rxPackets],

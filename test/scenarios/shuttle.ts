@@ -199,6 +199,20 @@ export class Shuttle {
     return queryGuest(this.station, GUEST_IP);
   }
 
+  /**
+   * The guest's counters with nothing else under way to it or from it, so that its driver has counted what its card has.
+   * A slow guest is asked again before it answers, and then the card has counted a query that the driver has yet to see.
+   */
+  async quietGuestCounters(): Promise<readonly bigint[]> {
+    let counters = await this.guestCounters();
+    await until('the guest is asked once, and answers once', async () => {
+      const before = counters;
+      counters = await this.guestCounters();
+      return PACKET_COUNTERS.every((index) => counters[index]! - before[index]! === 1n);
+    });
+    return counters;
+  }
+
   /** The VF's statistics, as the guest would read them. */
   async vfStatistics(): Promise<Readonly<Record<string, number>>> {
     const { vfs } = await this.here.qmp.execute<{ vfs: Record<string, number>[] }>('x-srvm-query-stats');
@@ -256,6 +270,8 @@ export const COUNTER = {
   hangs: 30,
   clockNs: 31,
 } as const;
+
+const PACKET_COUNTERS = [COUNTER.rxPackets, COUNTER.txPackets, COUNTER.vfRxPackets, COUNTER.vfTxPackets];
 
 const STATISTICS_PORT = 9001;
 const QUERY_BYTES = 18;
