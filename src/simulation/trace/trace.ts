@@ -88,10 +88,8 @@ class TraceWriter {
   }
 
   #slice(actor: string, name: string, startNs: number, endNs: number, args: TraceArguments): void {
-    // from what both ends are rounded to: of two slices one after the other, none may reach into the other
-    const dur = us(Math.round(endNs) - Math.round(startNs));
     const said = Object.keys(args).length === 0 ? {} : { args };
-    this.#make(actor, { name, ph: 'X', ts: us(startNs), dur, ...said });
+    this.#make(actor, { name, ph: 'X', ts: us(startNs), dur: durationUs(startNs, endNs), ...said });
   }
 
   #instant(event: SimEvent): void {
@@ -147,4 +145,14 @@ function argumentsOf({ what, numbers }: SimEvent): Record<string, number> {
 /** Whole nanoseconds: what a run under workers measured has parts of one, and a viewer would cut those off. */
 function us(ns: number): number {
   return Math.round(ns) / 1000;
+}
+
+/**
+ * From what both ends are rounded to: of two slices one after the other, none may reach into the other. Nor may it for a
+ * viewer that adds microseconds as they are: 416.682 + 0.295 is more than 416.977.
+ */
+function durationUs(startNs: number, endNs: number): number {
+  const dur = us(Math.round(endNs) - Math.round(startNs));
+  const endUs = us(endNs);
+  return us(startNs) + dur > endUs ? dur - endUs * Number.EPSILON : dur;
 }
