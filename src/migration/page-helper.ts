@@ -1,14 +1,19 @@
 /**
- * Two functions over memory that JavaScript is slow at: where a run of all-zero pages ends, and a 64-bit hash. They are
- * WebAssembly, assembled here byte by byte, and work on a guest's own shared memory or on a private buffer.
+ * Functions over memory that JavaScript is slow at: where a run of pages of one repeated byte ends, where it begins, and a
+ * 64-bit hash. They are WebAssembly, assembled here byte by byte, and work on a guest's own shared memory or on a private
+ * buffer.
  *
- *   zeroUntil(at, end): address of the first page in at..end that holds a non-zero byte, or end
+ *   filledUntil(at, end, byte): address of the first page in at..end that holds any other byte, or end
+ *   dataUntil(at, end): address of the first page in at..end whose bytes are all the same, or end
  *   hash(at, end): low half of the hash of at..end, a multiple of 32 bytes; hashHigh(): the high half of the last one
  */
 import { PAGE_BYTES } from '../hardware/units.js';
 
 export interface PageHelper {
   /** Byte addresses, page aligned, unsigned. */
+  filledUntil(at: number, end: number, byte: number): number;
+  dataUntil(at: number, end: number): number;
+  /** filledUntil of zero. */
   zeroUntil(at: number, end: number): number;
   hash(at: number, end: number): number;
   hashHigh(): number;
@@ -43,6 +48,7 @@ function s64(value: bigint): number[] {
 
 const I32 = 0x7f;
 const I64 = 0x7e;
+const V128 = 0x7b;
 const end = 0x0b;
 const brIf = (depth: number): number[] => [0x0d, depth];
 const get = (local: number): number[] => [0x20, local];
@@ -57,9 +63,12 @@ const i64xor = 0x85;
 const i64mul = 0x7e;
 const i64shrU = 0x88;
 const i32wrap = 0xa7;
+const i32load8u = [0x2d, 0, 0];
 const i64load = (offset: number): number[] => [0x29, 3, ...u(offset)];
 const v128load = (offset: number): number[] => [0xfd, 0, 4, ...u(offset)];
+const i8x16splat = [0xfd, 0x0f];
 const v128or = [0xfd, 0x50];
+const v128xor = [0xfd, 0x51];
 const v128anyTrue = [0xfd, 0x53];
 
 const section = (id: number, body: number[]): number[] => [id, ...u(body.length), ...body];
@@ -70,25 +79,61 @@ const code = (locals: number[], body: number[]): number[] => {
   return [...u(whole.length), ...whole];
 };
 
-/** Locals: 0 at, 1 end, 2 p. 128 bytes are looked at per turn: a page with data near its start is left at once. */
-function zeroUntilBody(): number[] {
-  const chunkBytes = 128;
-  const loads: number[] = [...get(2), ...v128load(0)];
-  for (let offset = 16; offset < chunkBytes; offset += 16)
-    loads.push(...get(2), ...v128load(offset), ...v128or);
+/** So much is looked at per turn: a page with data near its start is left at once. */
+const CHUNK_BYTES = 128;
+
+/** In a loop: compares a page from local 3 on with local 4, 16 bytes at a time. `differs` leaves it; it ends behind the page. */
+function comparePage(differs: number[]): number[] {
+  const differenceAt = (offset: number): number[] => [...get(3), ...v128load(offset), ...get(4), ...v128xor];
+  const difference = differenceAt(0);
+  for (let offset = 16; offset < CHUNK_BYTES; offset += 16)
+    difference.push(...differenceAt(offset), ...v128or);
+  return [
+    ...[...difference, ...v128anyTrue, ...differs],
+    ...[...get(3), ...i32const(CHUNK_BYTES), i32add, ...set(3)],
+    ...[...get(3), ...i32const(PAGE_BYTES - 1), i32and, ...brIf(0)],
+  ];
+}
+
+/** Locals: 0 at, 1 end, 2 byte, 3 p, 4 the byte 16 times. */
+function filledUntilBody(): number[] {
   return code(
-    [1, 1, I32],
+    [2, 1, I32, 1, V128],
+    [
+      ...[...get(2), ...i8x16splat, ...set(4)],
+      ...[0x02, 0x40], // block: left when `at` is the answer
+      ...[0x03, 0x40], // loop over pages
+      ...[...get(0), ...get(1), i32geU, ...brIf(1)],
+      ...[...get(0), ...set(3)],
+      ...[0x03, 0x40], // loop over chunks
+      ...comparePage(brIf(2)),
+      end,
+      ...[...get(3), ...set(0)],
+      ...[0x0c, 0], // next page
+      end,
+      end,
+      ...get(0),
+    ],
+  );
+}
+
+/** Locals: 0 at, 1 end, 2 unused, 3 p, 4 the page's first byte 16 times. */
+function dataUntilBody(): number[] {
+  return code(
+    [2, 2, I32, 1, V128],
     [
       ...[0x02, 0x40], // block: left when `at` is the answer
       ...[0x03, 0x40], // loop over pages
       ...[...get(0), ...get(1), i32geU, ...brIf(1)],
-      ...[...get(0), ...set(2)],
+      ...[...get(0), ...i32load8u, ...i8x16splat, ...set(4)],
+      ...[...get(0), ...set(3)],
+      ...[0x02, 0x40], // block: left when the page holds two different bytes
       ...[0x03, 0x40], // loop over chunks
-      ...[...loads, ...v128anyTrue, ...brIf(2)],
-      ...[...get(2), ...i32const(chunkBytes), i32add, ...set(2)],
-      ...[...get(2), ...i32const(PAGE_BYTES - 1), i32and, ...brIf(0)],
+      ...comparePage(brIf(1)),
       end,
-      ...[...get(2), ...set(0)],
+      ...[0x0c, 2], // all its bytes are the same
+      end,
+      ...[...get(0), ...i32const(PAGE_BYTES), i32add, ...set(0)],
       ...[0x0c, 0], // next page
       end,
       end,
@@ -135,23 +180,31 @@ function moduleBytes(shared: boolean): Uint8Array<ArrayBuffer> {
   ];
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, vector([functionType([I32, I32], [I32]), functionType([], [I32])])),
+    ...section(
+      1,
+      vector([
+        functionType([I32, I32, I32], [I32]),
+        functionType([I32, I32], [I32]),
+        functionType([], [I32]),
+      ]),
+    ),
     // 1..65536 pages: any memory matches
     ...section(
       2,
       vector([[...text('env'), ...text('memory'), 0x02, shared ? 0x03 : 0x01, ...u(1), ...u(65536)]]),
     ),
-    ...section(3, vector([[0], [0], [1]])),
+    ...section(3, vector([[0], [1], [2], [1]])),
     ...section(6, vector([[I32, 0x01, ...i32const(0), end]])),
     ...section(
       7,
       vector([
-        [...text('zeroUntil'), 0, 0],
+        [...text('filledUntil'), 0, 0],
+        [...text('dataUntil'), 0, 3],
         [...text('hash'), 0, 1],
         [...text('hashHigh'), 0, 2],
       ]),
     ),
-    ...section(10, vector([zeroUntilBody(), hashBody(), code([0], [0x23, 0])])),
+    ...section(10, vector([filledUntilBody(), hashBody(), code([0], [0x23, 0]), dataUntilBody()])),
   ]);
 }
 
@@ -163,7 +216,9 @@ function helperOver(memory: WebAssembly.Memory, shared: boolean): PageHelper {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const wasm = exports as unknown as PageHelper;
   return {
-    zeroUntil: (at, endAt) => wasm.zeroUntil(at, endAt) >>> 0,
+    filledUntil: (at, endAt, byte) => wasm.filledUntil(at, endAt, byte) >>> 0,
+    dataUntil: (at, endAt) => wasm.dataUntil(at, endAt) >>> 0,
+    zeroUntil: (at, endAt) => wasm.filledUntil(at, endAt, 0) >>> 0,
     hash: (at, endAt) => wasm.hash(at, endAt) >>> 0,
     hashHigh: () => wasm.hashHigh() >>> 0,
   };

@@ -7,12 +7,18 @@ import { PAGE_BYTES, PAGE_SHIFT } from '../hardware/units.js';
 import { DEFAULT_LIMITS, type StreamLimits } from './stream/frame.js';
 import { type BatchVisitor, visitBatch } from './stream/page-batch.js';
 
+const WORD_BYTES = 8;
+const WORDS_PER_PAGE = PAGE_BYTES / WORD_BYTES;
+const EVERY_BYTE = 0x0101010101010101n;
+
 export class PageReceiver implements BatchVisitor {
   /** Received since construction. */
   dataPages = 0;
   zeroPages = 0;
   readonly ramPages: number;
   readonly #ram: Uint8Array;
+  /** Shared memory is filled element by element: eight bytes at a time. */
+  readonly #ramWords: BigUint64Array;
   readonly #limits: StreamLimits;
   /** 1: data was put there at some time. */
   readonly #written: Uint8Array;
@@ -20,6 +26,7 @@ export class PageReceiver implements BatchVisitor {
   constructor(memory: SharedArrayBuffer, ramBytes: number, limits: StreamLimits = DEFAULT_LIMITS) {
     this.ramPages = ramBytes >>> PAGE_SHIFT;
     this.#ram = new Uint8Array(memory, 0, ramBytes);
+    this.#ramWords = new BigUint64Array(memory, 0, ramBytes / WORD_BYTES);
     this.#limits = limits;
     this.#written = new Uint8Array(this.ramPages);
   }
@@ -35,13 +42,27 @@ export class PageReceiver implements BatchVisitor {
     this.dataPages += count;
   }
 
-  zero(pfn: number, count: number): void {
+  filled(pfn: number, count: number, byte: number): void {
+    if (byte === 0) {
+      this.#zero(pfn, count);
+      return;
+    }
+    this.#fill(pfn, count, byte);
+    this.#written.fill(1, pfn, pfn + count);
+    this.dataPages += count;
+  }
+
+  #zero(pfn: number, count: number): void {
     const written = this.#written.subarray(pfn, pfn + count);
     // most were never written, and are passed over at memory speed
     for (let at = written.indexOf(1); at >= 0; at = written.indexOf(1, at + 1)) {
-      this.#ram.fill(0, (pfn + at) * PAGE_BYTES, (pfn + at + 1) * PAGE_BYTES);
+      this.#fill(pfn + at, 1, 0);
       written[at] = 0;
     }
     this.zeroPages += count;
+  }
+
+  #fill(pfn: number, count: number, byte: number): void {
+    this.#ramWords.fill(BigInt(byte) * EVERY_BYTE, pfn * WORDS_PER_PAGE, (pfn + count) * WORDS_PER_PAGE);
   }
 }

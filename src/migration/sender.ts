@@ -2,7 +2,7 @@
  * PageSender: walks the map of pages to send and turns them into batches. A step function: whoever calls it (the sender
  * core, a test, a simulator) decides when and on which thread.
  *
- *   map byte set -> cleared -> page looked at -> zero: a word in the run table
+ *   map byte set -> cleared -> page looked at -> all bytes the same: a word in the run table
  *                                             -> else: copied once, into a batch buffer behind room for its header
  *
  * A page may change while it is copied: whoever wrote it marked it in a log, and the next round sends it again.
@@ -44,7 +44,7 @@ export const batchBufferBytes = (batchPages: number): number =>
   FRAME_HEADER_BYTES + batchPages * PAGE_BYTES + MAX_RUNS_PER_BATCH * RUN_BYTES + BATCH_TRAILER_BYTES;
 
 export class PageSender {
-  /** Sent since construction. */
+  /** Sent since construction; pages with data, in the batch or as what fills them, and pages of zeros. */
   bytes = 0;
   dataPages = 0;
   zeroPages = 0;
@@ -121,17 +121,20 @@ export class PageSender {
       if (this.#cursor >= this.#markedUntil && !this.#findMarked()) return false;
       const from = this.#cursor;
       const markedEnd = Math.min(this.#markedUntil, from + PAGES_PER_STEP);
-      const zeroEnd = this.#zeroUntil(from, markedEnd);
-      if (zeroEnd > from) {
-        this.#addRun(from, zeroEnd - from, true);
-        this.zeroPages += zeroEnd - from;
+      // read once: it may change meanwhile
+      const byte = this.#firstByteOf(from);
+      const filledEnd = this.#filledUntil(from, markedEnd, byte);
+      if (filledEnd > from) {
+        this.#addRun(from, filledEnd - from, byte);
+        if (byte === 0) this.zeroPages += filledEnd - from;
+        else this.dataPages += filledEnd - from;
       } else {
         const dataEnd = this.#dataUntil(from, Math.min(markedEnd, from + batchPages - this.#usedPages));
         const at = FRAME_HEADER_BYTES + this.#usedPages * PAGE_BYTES;
         bytes.set(this.#ram.subarray(from * PAGE_BYTES, dataEnd * PAGE_BYTES), at);
         this.#usedPages += dataEnd - from;
         this.dataPages += dataEnd - from;
-        this.#addRun(from, dataEnd - from, false);
+        this.#addRun(from, dataEnd - from, null);
       }
       map.fill(0, from, this.#cursor);
       if (this.#usedPages === batchPages || this.#runCount === MAX_RUNS_PER_BATCH) return true;
@@ -139,9 +142,9 @@ export class PageSender {
     return false;
   }
 
-  #addRun(pfn: number, count: number, zero: boolean): void {
+  #addRun(pfn: number, count: number, byte: number | null): void {
     this.#runs[this.#runCount * 2] = pfn;
-    this.#runs[this.#runCount * 2 + 1] = runWord(count, zero);
+    this.#runs[this.#runCount * 2 + 1] = runWord(count, byte);
     this.#runCount++;
     this.#cursor = pfn + count;
   }
@@ -154,15 +157,20 @@ export class PageSender {
     return this.#cursor < ramPages;
   }
 
-  #zeroUntil(from: number, end: number): number {
+  #firstByteOf(pfn: number): number {
+    this.#lookWhetherBacked(pfn);
+    return this.#areBacked ? this.#ram[pfn * PAGE_BYTES]! : 0;
+  }
+
+  #filledUntil(from: number, end: number, byte: number): number {
     let pfn = from;
     while (pfn < end) {
       this.#lookWhetherBacked(pfn);
       const alikeEnd = Math.min(end, this.#alikeUntil);
       if (this.#areBacked) {
-        const zeroEnd = this.#o.helper.zeroUntil(pfn << PAGE_SHIFT, alikeEnd << PAGE_SHIFT) >>> PAGE_SHIFT;
-        if (zeroEnd < alikeEnd) return zeroEnd;
-      }
+        const filledEnd = this.#o.helper.filledUntil(pfn << PAGE_SHIFT, alikeEnd << PAGE_SHIFT, byte);
+        if (filledEnd >>> PAGE_SHIFT < alikeEnd) return filledEnd >>> PAGE_SHIFT;
+      } else if (byte !== 0) return pfn;
       pfn = alikeEnd;
     }
     return end;
@@ -178,15 +186,8 @@ export class PageSender {
 
   /** `from` is known to hold data; how far does data go on? */
   #dataUntil(from: number, end: number): number {
-    const helper = this.#o.helper;
     const backedEnd = Math.min(end, this.#alikeUntil);
-    let pfn = from + 1;
-    while (pfn < backedEnd) {
-      const at = pfn << PAGE_SHIFT;
-      if (helper.zeroUntil(at, at + PAGE_BYTES) !== at) break;
-      pfn++;
-    }
-    return pfn;
+    return this.#o.helper.dataUntil((from + 1) << PAGE_SHIFT, backedEnd << PAGE_SHIFT) >>> PAGE_SHIFT;
   }
 
   #flush(buffer: HashedBuffer): void {

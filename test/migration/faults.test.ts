@@ -235,7 +235,11 @@ it('a destination that takes nothing any more is given up', async () => {
       // as a socket whose peer's window never opens
       send: (bytes) => (bytes.length > 100_000 ? new Promise(() => {}) : channel.send(bytes)),
     }),
-    prepare: (memory) => new Uint8Array(memory.buffer).fill(1),
+    // page numbers: none of the pages can be told in a word
+    prepare: (memory) => {
+      const words = new Uint32Array(memory.buffer);
+      for (let at = 0; at < words.length; at += 1024) words[at] = at + 1;
+    },
   });
   expect(ended.report).toMatchObject({ outcome: 'failed', failedDuring: 'pre-copy' });
   expect(ended.report.error).toContain('took nothing for 200 ms');

@@ -16,6 +16,12 @@ const memory = sharedMemory(RAM_BYTES);
 const other = sharedMemory(RAM_BYTES);
 const shared = (m: WebAssembly.Memory): SharedArrayBuffer => m.buffer as unknown as SharedArrayBuffer;
 
+/** No page can be told in a word. */
+function fillUnevenly(of: WebAssembly.Memory): void {
+  const bytes = bytesOf(of).fill(1);
+  for (let at = 0; at < RAM_BYTES; at += 4096) bytes[at] = 2;
+}
+
 describe('the page helper', () => {
   const helper = createPageHelper(memory);
 
@@ -35,6 +41,25 @@ describe('the page helper', () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  it('finds where pages of one repeated byte end, and where they begin', () => {
+    const ram = bytesOf(memory);
+    const byte = fc.nat(255);
+    fc.assert(
+      fc.property(byte, byte, fc.nat(RAM_BYTES - 1), fc.nat(PAGES - 1), (fill, other, at, from) => {
+        ram.fill(fill);
+        ram[at] = other;
+        const page = other === fill ? -1 : at >> 12;
+        expect(helper.filledUntil(from << 12, RAM_BYTES, fill)).toBe(page >= from ? page << 12 : RAM_BYTES);
+        expect(helper.filledUntil(from << 12, RAM_BYTES, fill ^ 1)).toBe(from << 12);
+        for (let p = 0; p < PAGES; p++) ram[p * 4096 + ((at + p) & 4095)] = fill ^ 1;
+        ram.fill(other, page << 12, (page + 1) << 12);
+        expect(helper.dataUntil(from << 12, RAM_BYTES)).toBe(page >= from ? page << 12 : RAM_BYTES);
+        expect(helper.dataUntil(from << 12, from << 12)).toBe(from << 12);
+      }),
+      { numRuns: 200 },
     );
   });
 
@@ -116,13 +141,19 @@ describe('pages from sender to receiver', () => {
       batchPages: fc.integer({ min: 1, max: 40 }),
       pieceBytes: fc.integer({ min: 1000, max: 200_000 }),
       knowUnbacked: fc.boolean(),
+      /** What is in a page's other bytes; mostly, as a kernel leaves freed memory, pages are full of it. */
+      poison: fc.array(fc.constantFrom(null, 0xcc, 0xff, 1), { minLength: PAGES, maxLength: PAGES }),
     });
     fc.assert(
-      fc.property(round, ({ marked, filled, batchPages, pieceBytes, knowUnbacked }) => {
+      fc.property(round, ({ marked, filled, batchPages, pieceBytes, knowUnbacked, poison }) => {
         const ram = bytesOf(memory).fill(0);
         bytesOf(other).fill(0);
-        for (let page = 0; page < PAGES; page++)
-          if (filled[page]) ram[page * 4096 + ((page * 97) & 4095)] = 1 + (page & 127);
+        for (let page = 0; page < PAGES; page++) {
+          if (!filled[page]) continue;
+          ram.fill(poison[page] ?? 0, page * 4096, (page + 1) * 4096);
+          if (poison[page] === null || page % 8 === 0)
+            ram[page * 4096 + ((page * 97) & 4095)] = 1 + (page & 127);
+        }
         const r = rig(batchPages);
         for (let page = 0; page < PAGES; page++) r.map[page] = marked[page] ? 1 : 0;
         r.sender.begin(knowUnbacked ? Uint8Array.from(filled, (f) => (f ? 0 : 1)) : null);
@@ -158,8 +189,35 @@ describe('pages from sender to receiver', () => {
     }
   });
 
+  it('a page of one repeated byte is a word on the wire, and is that byte everywhere until it is another', () => {
+    const ram = bytesOf(memory).fill(0xcc);
+    bytesOf(other).fill(0);
+    ram[5 * 4096 + 4095] = 0xcd;
+    const r = rig(8);
+    const bytes: number[] = [];
+    const receiver = new PageReceiver(shared(other), RAM_BYTES);
+    const decoder = new FrameDecoder();
+    for (const next of [0x00, 0xff, null]) {
+      r.map.fill(1);
+      r.sender.begin();
+      while (!r.sender.done) r.sender.step();
+      bytes.push(r.frames.reduce((sum, frame) => sum + frame.length, 0));
+      for (const frame of r.frames.splice(0)) {
+        frame.copy(decoder.space());
+        decoder.filled(frame.length);
+        receiver.apply(decoder.next()!.payload);
+      }
+      expect(differingPages(memory, other)).toEqual([]);
+      if (next !== null) ram.fill(next);
+    }
+    expect(bytes[0]).toBe(4096 + 3 * 8 + bytes[1]! - 8);
+    expect(bytes[2]).toBe(bytes[1]);
+    expect([receiver.dataPages, receiver.zeroPages]).toEqual([2 * PAGES, PAGES]);
+    expect([r.sender.dataPages, r.sender.zeroPages]).toEqual([2 * PAGES, PAGES]);
+  });
+
   it('waits for a buffer, and goes on where it stood', () => {
-    bytesOf(memory).fill(1);
+    fillUnevenly(memory);
     const r = rig(16);
     r.map.fill(1);
     r.sender.begin();
@@ -172,7 +230,7 @@ describe('pages from sender to receiver', () => {
   });
 
   it('keeps to the bandwidth cap, on any clock', () => {
-    bytesOf(memory).fill(1);
+    fillUnevenly(memory);
     const r = rig(1);
     const bytesPerSecond = 4_000_000;
     r.sender.setBandwidth(bytesPerSecond);
@@ -221,8 +279,8 @@ describe('frames', () => {
 
   it('of another protocol version are named as such', () => {
     const decoder = new FrameDecoder();
-    decoder.filled(new FrameEncoder(2).frame(FRAME.hello, Uint8Array.of(1)).copy(decoder.space()));
-    expect(() => decoder.next()).toThrow(/protocol version 2; this end speaks 1/);
+    decoder.filled(new FrameEncoder(3).frame(FRAME.hello, Uint8Array.of(1)).copy(decoder.space()));
+    expect(() => decoder.next()).toThrow(/protocol version 3; this end speaks 2/);
   });
 });
 

@@ -14,7 +14,7 @@ async function connected(silenceLimitMs = PATIENCE_MS) {
   const pair = await createPair({ ramBytes: RAM_BYTES, stepLimitMs: PATIENCE_MS, silenceLimitMs });
   const ended = pair.destination.run().catch((error: Error) => error);
   await pair.stream.connect();
-  const offer = { ...pair.vm.offer, protocol: 1, plugin: null, verify: false, startRunning: true };
+  const offer = { ...pair.vm.offer, protocol: 2, plugin: null, verify: false, startRunning: true };
   const send = (type: FrameType, record: object = {}) => pair.stream.sendRecord(type, encodeRecord(record));
   const next = async (type: FrameType): Promise<void> => {
     for (;;) {
@@ -114,7 +114,7 @@ describe('the destination, hand-fed', () => {
     await c.send(FRAME.hello, { ...c.offer, protocol: 9 });
     const frame = await c.stream.nextFrame();
     expect(frame.type).toBe(FRAME.refuse);
-    await expectGivenUp(c, /protocol 9, this end 1/);
+    await expectGivenUp(c, /protocol 9, this end 2/);
   });
 
   it('refuses an end without a vCPU, and a device state without a device', async () => {

@@ -13,7 +13,7 @@
 
 export const FRAME_MAGIC = 0x4d565253; // 'SRVM'
 /** Both ends must speak the same one. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 export const FRAME_HEADER_BYTES = 32;
 /** Where what the checksum covers begins. */
 export const CRC_START_BYTES = 8;

@@ -181,6 +181,7 @@ describe('a hostile source', () => {
       return payload;
     };
     const zero = 0x80000000;
+    const filled = (byte: number): number => zero | (byte << 23);
     for (const bad of [
       batch(0, [[256, zero | 1]]),
       batch(0, [[255, zero | 2]]),
@@ -190,6 +191,9 @@ describe('a hostile source', () => {
       batch(0, [[0, 1]]),
       batch(4096, [[0, 2]]),
       batch(4096, [[0, zero | 1]]),
+      batch(0, [[255, filled(0xcc) | 2]]),
+      batch(0, [[0, filled(0xcc)]]),
+      batch(4096, [[0, filled(0xcc) | 1]]),
       batch(100, [[0, 1]]),
       batch(0, [[0, zero | 1]], 0),
       batch(0, [[0, zero | 1]], 100_000),
