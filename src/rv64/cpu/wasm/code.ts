@@ -34,8 +34,8 @@ let generation: u32 = 0;
 export let worthDropping: u32 = NOWHERE;
 /** After so many stores a page is taken for data. */
 const STORES_OF_DATA: u32 = 64;
-/** A handler may run four instructions, 16 bytes; the last two of them may be what was written. */
-const REACH: u32 = 14;
+/** A handler may run eight instructions, 32 bytes; the last two of them may be what was written. */
+const REACH: u32 = 30;
 
 const INFO_RAM: usize = 0;
 const INFO_GENERATION: usize = 4;

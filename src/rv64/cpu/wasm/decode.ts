@@ -3,6 +3,7 @@
  */
 import { offsetOf, ramOf } from './code';
 import { expand } from './compressed';
+import { markCopyLoop } from './copy-loops';
 import { cpu } from './host';
 import { F, PAGE, X, X_SINK } from './offsets';
 import { Op } from './ops';
@@ -59,6 +60,7 @@ export function decodeFrom(first: usize): void {
     }
     const word = isShort ? expand(low) : low | (<u32>load<u16>(ram, 2) << 16);
     const goesOn = decodeOne(slot, word, isShort ? low : word, isShort ? SHORT : LONG, at);
+    if (load<u16>(slot) === Op.BLTU) markCopyLoop(slot);
     joinSequences(slot);
     if (!goesOn) return;
     slot += isShort ? SHORT : LONG;

@@ -198,7 +198,7 @@ function allowed(pte: u64, access: u32): bool {
   return (pte & PTE_R) !== 0 || ((status & STATUS_MXR) !== 0 && (pte & PTE_X) !== 0);
 }
 
-@inline function entryFor(va: u64): usize {
+@inline export function entryFor(va: u64): usize {
   return <usize>(((<u32>va) >>> 8) & ((TLB_DATA_ENTRIES - 1) << 4));
 }
 

@@ -91,4 +91,6 @@ export enum Op {
   FSD,
   FP,
   CBO_ZERO,
+  COPY_SHIFTED,
+  COPY_BYTES,
 }

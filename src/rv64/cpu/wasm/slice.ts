@@ -8,6 +8,7 @@
 import { executeAtomic, loadReserved, storeConditional } from './atomics';
 import { fenceCode, fetchSlots, forgetCode, isCode, ramOf } from './code';
 import { CSR_CONTEXT, CSR_DONE, CSR_ILLEGAL, ENVCFG_CBZE, executeCsr, setSliceEnd, sliceEnd } from './csr';
+import { copyBytes, copyShifted } from './copy-loops';
 import { decodeFrom, decodeStraddling, straddling } from './decode';
 import {
   execute,
@@ -76,6 +77,8 @@ const THEN_FAULT: u32 = 3;
 const THEN_LEAVE: u32 = 4;
 /** The handlers of traps have set PC and privilege. */
 const THEN_RESUME: u32 = 5;
+/** It has gone on itself. */
+const THEN_THERE: u32 = 6;
 
 export const KEEP_RUNNING: u32 = 0xffff;
 /** Why the last slice ended, when the host has to hear of it: RUN_*, or KEEP_RUNNING. */
@@ -153,6 +156,12 @@ function theLongWay(op: usize, h: u32, pc: u64): u32 {
       return illegal(<u64>load<u32>(op, 12));
     case Op.CBO_ZERO:
       return zeroes(op);
+    case Op.COPY_SHIFTED:
+      if (copyShifted(op)) return THEN_THERE;
+      set(op, rb(op) >> (rc(op) & 63));
+      return THEN_NEXT;
+    case Op.COPY_BYTES:
+      return copyBytes(op) ? THEN_THERE : loads(op, Op.LB);
     case Op.FENCE_I:
       fenceCode();
       return THEN_REFETCH;
@@ -279,6 +288,8 @@ export function runSlice(budget: i32): i32 {
     const then = theLongWay(op, next, pc);
     if (then === THEN_NEXT) {
       goOn(op + step(op), handler(op + step(op)), slotDelta);
+    } else if (then === THEN_THERE) {
+      continue;
     } else if (then === THEN_AGAIN) {
       setInstructionsLeft(left + 1);
     } else if (then === THEN_REFETCH) {
